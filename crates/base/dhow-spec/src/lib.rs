@@ -1,0 +1,20 @@
+//! The words of the field, without policy: references, digests, platforms, image documents and
+//! error kinds. Parsers here take text or bytes and do no I/O.
+//!
+//! Follows the OCI image specification 1.1, Docker's image specification 1.3 (which adds fields to
+//! the configuration) and the grammar of `distribution/reference`.
+
+pub mod digest;
+pub mod document;
+pub mod error_kind;
+pub mod image_config;
+pub mod media_type;
+pub mod platform;
+pub mod reference;
+
+pub use digest::{Algorithm, Digest, DigestError, Hasher};
+pub use error_kind::{Classify, Kind};
+pub use image_config::ImageConfig;
+pub use oci_spec::image::{Descriptor, ImageIndex, ImageManifest, MediaType};
+pub use platform::Platform;
+pub use reference::{Reference, ReferenceError};

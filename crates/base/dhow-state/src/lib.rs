@@ -1,0 +1,1 @@
+//! The ledger and durable files: who owns which path.

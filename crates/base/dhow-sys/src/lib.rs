@@ -1,0 +1,9 @@
+//! The only crate with unsafe code, and the system calls that the others build on.
+//!
+//! Everything here is a thin, safe wrapper: no policy, no state, no paths of dhow's own. Paths that
+//! come from an image or a container are resolved with `openat2` inside a root, never by name.
+
+pub mod lock;
+pub mod mount;
+pub mod process;
+pub mod tree;

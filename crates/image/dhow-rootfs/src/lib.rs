@@ -1,0 +1,1 @@
+//! Layers: apply, and stack into a root filesystem.

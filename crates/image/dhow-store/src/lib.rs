@@ -1,0 +1,1 @@
+//! Blobs, names, OCI layout, docker archive, copy().

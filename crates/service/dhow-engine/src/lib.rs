@@ -1,0 +1,1 @@
+//! Use cases: images and the system, one verb per file.

@@ -1,0 +1,3 @@
+//! The dhow command line.
+
+fn main() {}
