@@ -1,3 +1,47 @@
-//! Developer commands.
+//! `cargo xtask {test,bench,tidy}`: the developer's commands.
+//!
+//! Owns the order in which the workspace is built, checked, tested and measured. Knows the workspace's folders and the
+//! command line of dhow; must not know any of its crates from within: what is tested and measured is the built binary.
 
-fn main() {}
+// A developer's command speaks to a terminal; that is its job.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod bench;
+mod failure;
+mod project;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use failure::Failure;
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  tidy                      formatting, clippy, and the rules of this workspace
+  test [FILTER]             all tests: unit, end to end, crash harness (as root, or with sudo)
+  bench NAME [OPTION...]    measure dhow beside its peers: unpack, load, list, memory, start, crash, all
+  bench --help              the options of the benchmarks
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let mut words = args.iter().map(String::as_str);
+    let outcome = match words.next() {
+        Some("tidy") => tidy::run(),
+        Some("test") => test::run(words.next()),
+        Some("bench") => bench::run(&args[1..]),
+        Some("help" | "--help" | "-h") => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(Failure::usage(USAGE)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("xtask: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! `cargo xtask test`: builds the binary, then everything that tests it, from the cheapest to the dearest.
+//!
+//! Installs nothing and needs no network but for the first run's Debian images (tests/fixtures). Most of what dhow does
+//! needs root, so the test programs run as root: as they are, or through sudo.
+
+use std::process::Command;
+
+use crate::failure::Failure;
+use crate::project::{self, step};
+
+/// Kills chosen at random, after one at each step; `cargo xtask bench crash` does more.
+const RANDOM_KILLS: &str = "2000";
+
+/// Runs all tests, or those whose name has `filter` in it.
+pub(crate) fn run(filter: Option<&str>) -> Result<(), Failure> {
+    let metadata = project::metadata()?;
+    // What users get is what is tested end to end: the release build.
+    step(project::cargo().args(["build", "--release", "--locked", "--package", "dhow"]))?;
+    let dhow = project::built(&metadata, "release", "dhow")?;
+    let mut tests = project::cargo();
+    if project::on_path("cargo-nextest") {
+        tests.args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]);
+    } else {
+        tests.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+    }
+    tests.args(filter).env("DHOW", &dhow);
+    if !is_root() {
+        // cargo starts each test program through this.
+        let tuple = project::host_tuple()?.to_uppercase().replace('-', "_");
+        tests.env(format!("CARGO_TARGET_{tuple}_RUNNER"), "sudo --preserve-env");
+    }
+    step(&mut tests)?;
+    if filter.is_some() {
+        return Ok(());
+    }
+    crash(&dhow, &metadata)?;
+    println!("all tests passed: unit, end to end, crash harness");
+    Ok(())
+}
+
+/// The crash harness: kill at each step, at random, and power cuts.
+fn crash(dhow: &std::path::Path, metadata: &serde_json::Value) -> Result<(), Failure> {
+    step(project::cargo().args(["build", "--locked", "--package", "dhow-crash"]))?;
+    let harness = project::built(metadata, "debug", "dhow-crash")?;
+    for what in [&["kill", "--random", RANDOM_KILLS][..], &["power-cut"]] {
+        step(as_root(&harness).args(what).env("DHOW", dhow))?;
+    }
+    Ok(())
+}
+
+/// A command that runs `program` as root.
+pub(crate) fn as_root(program: &std::path::Path) -> Command {
+    if is_root() {
+        return Command::new(program);
+    }
+    let mut sudo = Command::new("sudo");
+    sudo.arg("--preserve-env").arg(program);
+    sudo
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
