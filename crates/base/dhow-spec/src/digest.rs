@@ -124,7 +124,7 @@ fn to_hex(bytes: &[u8]) -> Box<str> {
 }
 
 /// At most 80 characters of foreign text, for a message.
-fn clip(text: &str) -> String {
+pub(crate) fn clip(text: &str) -> String {
     match text.char_indices().nth(80) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),

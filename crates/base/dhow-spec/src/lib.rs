@@ -4,6 +4,7 @@
 //! Follows the OCI image specification 1.1, Docker's image specification 1.3 (which adds fields to
 //! the configuration) and the grammar of `distribution/reference`.
 
+pub mod change;
 pub mod digest;
 pub mod document;
 pub mod error_kind;
