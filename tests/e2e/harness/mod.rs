@@ -1,0 +1,20 @@
+//! What the tests stand on: a store of their own, commands with their whole output, archives as no tool writes them, trees
+//! compared entry by entry, disks that are too small.
+
+mod archive;
+mod command;
+mod disk;
+mod folder;
+mod images;
+mod podman;
+mod store;
+mod tree;
+
+pub(crate) use archive::{DockerArchive, Layer, Layout, digest, gzip, tar_of, zstd};
+pub(crate) use command::{Ran, run, run_with_input};
+pub(crate) use disk::{Disk, Stacked};
+pub(crate) use folder::Folder;
+pub(crate) use images::made;
+pub(crate) use podman::Podman;
+pub(crate) use store::{Store, path};
+pub(crate) use tree::{Tree, reference};
