@@ -6,7 +6,9 @@
 
 pub mod change;
 pub mod digest;
+pub mod dockerfile;
 pub mod document;
+pub mod duration;
 pub mod error_kind;
 pub mod image_config;
 pub mod media_type;
