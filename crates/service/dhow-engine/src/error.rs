@@ -1,0 +1,129 @@
+//! Errors of use cases.
+
+use dhow_rootfs::RootfsError;
+use dhow_spec::document::DocumentError;
+use dhow_spec::error_kind::kind_of_io;
+use dhow_spec::{Classify, Digest, Kind, ReferenceError};
+use dhow_state::StateError;
+use dhow_store::StoreError;
+use std::io;
+
+/// What can go wrong in a use case.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// No image has this name or id.
+    #[error("No such image: {0}")]
+    NoSuchImage(String),
+    /// A short id fits several images.
+    #[error("image id {prefix} is ambiguous: {candidates}")]
+    AmbiguousId {
+        /// What was typed.
+        prefix: String,
+        /// Some that it fits.
+        candidates: String,
+    },
+    /// An image has several names, and was to be removed by its id.
+    #[error("unable to delete {id} (must be forced) - image is referenced in multiple repositories")]
+    SeveralNames {
+        /// Short id.
+        id: String,
+    },
+    /// A layer's content is not what the image's configuration says.
+    #[error("layer {blob} is corrupt: its content is {found}, the image's configuration says {expected}")]
+    DiffId {
+        /// Digest of the blob.
+        blob: Digest,
+        /// Diff id in the configuration.
+        expected: Digest,
+        /// Diff id of the content.
+        found: Digest,
+    },
+    /// Unpacking a layer failed.
+    #[error("cannot unpack layer {layer}: {source}")]
+    Unpack {
+        /// Digest of the blob.
+        layer: Digest,
+        /// Why.
+        source: RootfsError,
+    },
+    /// The root filesystem to import cannot be unpacked.
+    #[error("cannot import {archive}: {source}")]
+    Import {
+        /// Where it comes from.
+        archive: String,
+        /// Why.
+        source: RootfsError,
+    },
+    /// What was asked for makes no sense.
+    #[error("{problem}")]
+    Invalid {
+        /// What is wrong with the request.
+        problem: String,
+        /// What to ask for instead.
+        hint: Option<String>,
+    },
+    /// It was asked to stop.
+    #[error("interrupted; nothing was changed")]
+    Interrupted,
+    /// A name is no image reference.
+    #[error("{0}")]
+    Reference(#[from] ReferenceError),
+    /// A document of an image is invalid.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// The store of bytes.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store's state.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// Reading or writing failed.
+    #[error("cannot {operation} {object}: {source}")]
+    Io {
+        /// What was being done.
+        operation: &'static str,
+        /// The file.
+        object: String,
+        /// Why it failed.
+        source: io::Error,
+    },
+}
+
+impl EngineError {
+    /// An I/O error with its operation and object.
+    pub fn io(operation: &'static str, object: impl ToString, source: io::Error) -> EngineError {
+        EngineError::Io { operation, object: object.to_string(), source }
+    }
+}
+
+impl Classify for EngineError {
+    fn kind(&self) -> Kind {
+        match self {
+            EngineError::NoSuchImage(_) => Kind::NotFound,
+            EngineError::AmbiguousId { .. } | EngineError::SeveralNames { .. } => Kind::Conflict,
+            EngineError::Invalid { .. } | EngineError::Reference(_) => Kind::Invalid,
+            EngineError::DiffId { .. } => Kind::Corrupt,
+            EngineError::Interrupted => Kind::Unavailable,
+            EngineError::Unpack { source, .. } | EngineError::Import { source, .. } => source.kind(),
+            EngineError::Document(e) => e.kind(),
+            EngineError::Store(e) => e.kind(),
+            EngineError::State(e) => e.kind(),
+            EngineError::Io { source, .. } => kind_of_io(source),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            EngineError::NoSuchImage(_) => Some("list what there is with: dhow images".into()),
+            EngineError::AmbiguousId { .. } => Some("give more characters of the id".into()),
+            EngineError::SeveralNames { .. } => Some("remove its names one by one, or all at once with -f".into()),
+            EngineError::DiffId { .. } => Some("the archive is damaged: make or fetch it again".into()),
+            EngineError::Invalid { hint, .. } => hint.clone(),
+            EngineError::Unpack { source, .. } | EngineError::Import { source, .. } => source.hint(),
+            EngineError::Document(e) => e.hint(),
+            EngineError::Store(e) => e.hint(),
+            EngineError::State(e) => e.hint(),
+            _ => None,
+        }
+    }
+}
