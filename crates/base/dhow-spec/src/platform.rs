@@ -326,9 +326,10 @@ fn arm_down_from(variant: &str) -> Vec<String> {
 
 /// v9.2 runs v9.2 to v9, and what v8.7 runs: each v9.N contains v8.(N+5), of which v8.9 is the last.
 fn arm64_down_from(variant: &str) -> Vec<String> {
-    let (major, minor) = match variant.strip_prefix('v').unwrap_or("8").split_once('.') {
+    let version = if variant.is_empty() { "8" } else { variant.strip_prefix('v').unwrap_or_default() };
+    let (major, minor) = match version.split_once('.') {
         Some((major, minor)) => (major, minor.parse().ok()),
-        None => (variant.strip_prefix('v').unwrap_or("8"), Some(0)),
+        None => (version, Some(0)),
     };
     let v8 = |newest: u32| (0..=newest).rev().map(|n| if n == 0 { String::new() } else { format!("v8.{n}") });
     let v9 = |newest: u32| (0..=newest).rev().map(|n| if n == 0 { "v9".to_owned() } else { format!("v9.{n}") });

@@ -1,0 +1,1 @@
+//! Replays what fuzzing found worth keeping. Placeholder until the targets exist.
