@@ -88,15 +88,14 @@ impl Archive {
     fn merge_images(&mut self) {
         let mut merged: Vec<ArchivedImage> = Vec::new();
         for image in std::mem::take(&mut self.images) {
-            match merged.iter_mut().find(|m| m.manifest.digest == image.manifest.digest) {
-                Some(known) => {
-                    for name in image.names {
-                        if !known.names.contains(&name) {
-                            known.names.push(name);
-                        }
-                    }
+            let at = merged.iter().position(|m| m.manifest.digest == image.manifest.digest).unwrap_or_else(|| {
+                merged.push(ArchivedImage { names: Vec::new(), manifest: image.manifest.clone() });
+                merged.len() - 1
+            });
+            for name in image.names {
+                if !merged[at].names.contains(&name) {
+                    merged[at].names.push(name);
                 }
-                None => merged.push(image),
             }
         }
         self.images = merged;

@@ -84,6 +84,7 @@ fn the_local_store_conforms() {
     content(&source, &sink);
     what_must_not_become_visible(&source, &sink);
     let images = [b"first", b"other"].map(|text| image(&sink, text));
+    operation.sync_published().unwrap();
     operation
         .commit(Durability::Crash, |w| {
             images.iter().try_for_each(|(image, manifest, _)| w.put_image(image, manifest))
