@@ -181,13 +181,28 @@ pub fn unlink(dir: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
 /// # Errors
 /// What getdents64(2) says.
 pub fn is_empty(dir: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(next_name(&mut rustix::fs::Dir::read_from(dir)?)?.is_none())
+}
+
+/// The names in a directory, in no order. They are read before anything is handed out, so the caller may change the
+/// directory meanwhile.
+///
+/// # Errors
+/// What getdents64(2) says.
+pub fn names(dir: BorrowedFd<'_>) -> io::Result<Vec<OsString>> {
     let mut entries = rustix::fs::Dir::read_from(dir)?;
+    std::iter::from_fn(|| next_name(&mut entries).transpose()).collect()
+}
+
+fn next_name(entries: &mut rustix::fs::Dir) -> io::Result<Option<OsString>> {
     while let Some(entry) = entries.read() {
-        if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
-            return Ok(false);
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if !matches!(name, b"." | b"..") {
+            return Ok(Some(OsString::from_vec(name.to_vec())));
         }
     }
-    Ok(true)
+    Ok(None)
 }
 
 /// The kind of file system that a file lies on, by the name people know it by.

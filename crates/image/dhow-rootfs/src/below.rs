@@ -1,14 +1,56 @@
-//! The layers beneath.
+//! The layers beneath the one being unpacked, looked at as overlayfs would show them.
+//!
+//! Only the rare layer asks: one that is not whole by itself. What lies below was unpacked from other archives, so it
+//! is as hostile as they are: every step opens one name, follows no symbolic link and enters no mount point.
+//!
+//! The rules are those of the kernel's `overlayfs.rst`, "Merged directories" and "whiteouts and opaque directories":
+//! the topmost thing with a name wins; directories of one name merge until something that is no directory, a
+//! whiteout, or an opaque directory ends it.
 
 use crate::RootfsError;
-use std::os::fd::OwnedFd;
+use dhow_sys::tree::{self, Target};
+use rustix::fs::{FileType, OFlags, Stat};
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// A stack of unpacked layers, looked up as overlayfs would.
+/// The attribute of a directory that hides what is below it; its value is then `y`.
+pub(crate) const OPAQUE: &str = "trusted.overlay.opaque";
+
+/// A stack of unpacked layers.
 #[derive(Debug)]
 pub struct Below {
-    #[allow(dead_code)]
+    /// Top first.
     layers: Vec<OwnedFd>,
+}
+
+/// What the stack shows under a path.
+pub(crate) enum Lower {
+    /// Nothing.
+    Missing,
+    /// A directory: the topmost of those that merge, open for reading.
+    Directory(OwnedFd),
+    /// Something else, which a directory of one layer holds under the last name of the path.
+    Other(LowerFile),
+}
+
+/// A file of a lower layer that is no directory.
+pub(crate) struct LowerFile {
+    /// The directory that holds it.
+    pub(crate) dir: OwnedFd,
+    /// Its name there.
+    pub(crate) name: OsString,
+    /// Its status.
+    pub(crate) stat: Stat,
+}
+
+impl LowerFile {
+    /// What kind of file it is.
+    pub(crate) fn kind(&self) -> FileType {
+        FileType::from_raw_mode(self.stat.st_mode)
+    }
 }
 
 impl Below {
@@ -17,7 +59,85 @@ impl Below {
     /// # Errors
     /// [`RootfsError::Below`] when one cannot be opened.
     pub fn open<P: AsRef<Path>>(layers: impl IntoIterator<Item = P>) -> Result<Below, RootfsError> {
-        let _ = layers.into_iter().count();
-        Ok(Below { layers: Vec::new() })
+        let open = |path: P| {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let path = path.as_ref();
+            rustix::fs::openat(rustix::fs::CWD, path, flags, rustix::fs::Mode::empty()).map_err(|source| {
+                RootfsError::Below { operation: "open", path: path.to_owned(), source: source.into() }
+            })
+        };
+        Ok(Below { layers: layers.into_iter().map(open).collect::<Result<_, _>>()? })
     }
+
+    /// What is under `path`, of which no parent is a symbolic link (the caller resolves those).
+    pub(crate) fn lookup(&self, path: &Path) -> Result<Lower, RootfsError> {
+        self.find(path).map_err(|source| RootfsError::Below { operation: "look up", path: path.to_owned(), source })
+    }
+
+    fn find(&self, path: &Path) -> io::Result<Lower> {
+        let mut components = path.iter().peekable();
+        // The directories that merge so far; those of the layers themselves are borrowed.
+        let mut merged: Option<Vec<OwnedFd>> = None;
+        while let Some(name) = components.next() {
+            let dirs: Vec<BorrowedFd<'_>> = match &merged {
+                None => self.layers.iter().map(|fd| fd.as_fd()).collect(),
+                Some(fds) => fds.iter().map(|fd| fd.as_fd()).collect(),
+            };
+            match descend(&dirs, name)? {
+                Step::Directories(fds) => merged = Some(fds),
+                Step::Missing => return Ok(Lower::Missing),
+                Step::Other(..) if components.peek().is_some() => {
+                    // Whoever resolved the path so far saw a directory here.
+                    return Ok(Lower::Missing);
+                }
+                Step::Other(dir, stat) => {
+                    let dir = dir.try_clone_to_owned()?;
+                    return Ok(Lower::Other(LowerFile { dir, name: name.to_owned(), stat: *stat }));
+                }
+            }
+        }
+        match merged.and_then(|fds| fds.into_iter().next()) {
+            Some(top) => Ok(Lower::Directory(top)),
+            None => Ok(Lower::Missing),
+        }
+    }
+}
+
+enum Step<'a> {
+    Missing,
+    Directories(Vec<OwnedFd>),
+    Other(BorrowedFd<'a>, Box<Stat>),
+}
+
+fn descend<'a>(dirs: &[BorrowedFd<'a>], name: &OsStr) -> io::Result<Step<'a>> {
+    let mut merged = Vec::new();
+    for &dir in dirs {
+        let Some(stat) = tree::status(dir, name)? else { continue };
+        if is_whiteout(&stat) {
+            break;
+        }
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            if merged.is_empty() {
+                return Ok(Step::Other(dir, Box::new(stat)));
+            }
+            break;
+        }
+        let fd = tree::open_name(dir, name, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let opaque = is_opaque(fd.as_fd())?;
+        merged.push(fd);
+        if opaque {
+            break;
+        }
+    }
+    Ok(if merged.is_empty() { Step::Missing } else { Step::Directories(merged) })
+}
+
+/// Whether a status is that of a whiteout: the character device 0:0.
+pub(crate) fn is_whiteout(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == 0
+}
+
+fn is_opaque(dir: BorrowedFd<'_>) -> io::Result<bool> {
+    let value = tree::get_xattr(Target::Fd(dir), OsStr::from_bytes(OPAQUE.as_bytes()))?;
+    Ok(value.as_deref() == Some(b"y"))
 }

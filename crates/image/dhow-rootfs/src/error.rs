@@ -93,6 +93,7 @@ impl Classify for RootfsError {
             RootfsError::Archive(e) => e.kind(),
             RootfsError::Entry { .. } | RootfsError::MissingTarget { .. } => Kind::Invalid,
             RootfsError::NoSpace { .. } => Kind::Unavailable,
+            RootfsError::Xattr { source, .. } if is_full(source) => Kind::Unavailable,
             RootfsError::Xattr { source, .. } => match source.raw_os_error() {
                 Some(code) if code == rustix::io::Errno::OPNOTSUPP.raw_os_error() => Kind::Unsupported,
                 _ => kind_of_io(source),
@@ -116,4 +117,8 @@ impl Classify for RootfsError {
             _ => None,
         }
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
