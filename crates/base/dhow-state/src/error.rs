@@ -2,6 +2,7 @@
 
 use dhow_spec::error_kind::kind_of_io;
 use dhow_spec::{Classify, Digest, Kind};
+use rusqlite::ffi;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -47,12 +48,12 @@ pub enum StateError {
         source: rusqlite::Error,
     },
     /// A value in the ledger is not what its column promises.
-    #[error("the ledger holds {text:?} as {column}")]
+    #[error("cannot {operation}: the ledger holds a malformed value: {source}")]
     BadValue {
-        /// Table and column.
-        column: &'static str,
-        /// The value.
-        text: String,
+        /// What was tried.
+        operation: &'static str,
+        /// Which column, and what is wrong with it.
+        source: rusqlite::Error,
     },
     /// The directory belongs to somebody else.
     #[error("{} belongs to user {owner}, and this is user {user}", path.display())]
@@ -154,6 +155,25 @@ impl StateError {
             _ => StateError::Io { operation, path, source },
         }
     }
+
+    /// A failure of SQLite during `operation` on the ledger at `path`.
+    pub(crate) fn sql(operation: &'static str, path: &Path, source: rusqlite::Error) -> StateError {
+        use rusqlite::{Error as E, ErrorCode as C};
+        let root = || path.parent().unwrap_or(path).to_path_buf();
+        match (source.sqlite_error_code(), &source) {
+            (Some(C::DiskFull), _) => StateError::NoSpace { path: root() },
+            // Growing the index of the log; SQLite does not tell why it failed, and this is the reason there is.
+            (Some(C::SystemIoFailure), E::SqliteFailure(e, _)) if e.extended_code == ffi::SQLITE_IOERR_SHMSIZE => {
+                StateError::NoSpace { path: root() }
+            }
+            (Some(C::DatabaseCorrupt | C::NotADatabase), _) => StateError::Damaged { path: path.to_path_buf(), source },
+            (Some(C::ReadOnly), _) => StateError::ReadOnlyFileSystem { path: root() },
+            (_, E::FromSqlConversionFailure(..) | E::InvalidColumnType(..) | E::IntegralValueOutOfRange(..)) => {
+                StateError::BadValue { operation, source }
+            }
+            _ => StateError::Ledger { operation, source },
+        }
+    }
 }
 
 impl Classify for StateError {
@@ -188,12 +208,11 @@ impl Classify for StateError {
             StateError::ForeignOwner { owner, .. } => {
                 format!("run as user {owner}, or pass --root and --runroot of your own")
             }
+            StateError::NoStore { .. } => "load or import an image first".to_owned(),
             StateError::NotAStore { .. } => "pass an empty or new directory as --root".to_owned(),
             StateError::NotALedger { .. } => "pass another directory as --root".to_owned(),
             StateError::NewerStore { .. } => "use the newer dhow".to_owned(),
-            StateError::OlderStore { .. } => {
-                "run `dhow system check` once where the store can be written".to_owned()
-            }
+            StateError::OlderStore { .. } => "run `dhow system check` once where the store can be written".to_owned(),
             StateError::FileSystem { .. } => "pass --root of a directory on a local disk".to_owned(),
             StateError::RunRoot { recorded, .. } => format!("pass --runroot {}", recorded.display()),
             StateError::Ledger { source, .. } if is_busy(source) => "try again".to_owned(),

@@ -1,0 +1,191 @@
+//! The tables of the ledger, and how an older ledger is brought up to date.
+//!
+//! Migrations only add: a column with a default, a table, an index. `user_version` counts them. A ledger
+//! of a newer dhow is refused, because what this one does not know of it could break.
+//!
+//! Digests are text, `sha256:<hex>`, and times are nanoseconds since the Unix epoch, so that a ledger can be read with
+//! any SQLite shell. References between tables are declared and enforced: an image cannot outlive the row of a
+//! layer or blob that it needs.
+
+use crate::error::StateError;
+use rusqlite::Connection;
+use std::path::Path;
+
+/// `dhow` in ASCII, at offset 68 of the file: `file(1)` and we can tell a ledger from another database.
+pub(crate) const APPLICATION_ID: i64 = 0x6468_6f77;
+
+/// The version that this dhow reads and writes.
+pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
+
+/// `MIGRATIONS[n]` leads from version `n` to version `n + 1`.
+const MIGRATIONS: &[&str] = &[FIRST];
+
+/// `synced` = 0 says that the bytes may be lost in a power cut during the boot named beside it.
+const FIRST: &str = "
+CREATE TABLE store (
+    id        TEXT PRIMARY KEY,
+    run_root  BLOB NOT NULL,   -- of the last opening for writing
+    boot_id   TEXT NOT NULL    -- ditto
+) WITHOUT ROWID;
+
+CREATE TABLE blobs (
+    digest  TEXT PRIMARY KEY,
+    size    INTEGER NOT NULL,
+    synced  INTEGER NOT NULL,
+    boot_id TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE layers (
+    key     TEXT PRIMARY KEY,
+    diff_id TEXT NOT NULL,
+    whole   INTEGER NOT NULL,
+    size    INTEGER NOT NULL,
+    entries INTEGER NOT NULL,
+    synced  INTEGER NOT NULL,
+    boot_id TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE images (
+    id           TEXT PRIMARY KEY REFERENCES blobs (digest),
+    config_size  INTEGER NOT NULL,
+    os           TEXT NOT NULL,
+    architecture TEXT NOT NULL,
+    variant      TEXT,
+    created      INTEGER,
+    loaded       INTEGER NOT NULL,
+    size         INTEGER NOT NULL,
+    labels       TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE image_layers (
+    image    TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    layer    TEXT NOT NULL REFERENCES layers (key),
+    PRIMARY KEY (image, position)
+) WITHOUT ROWID;
+CREATE INDEX image_layers_of_layer ON image_layers (layer);
+
+CREATE TABLE manifests (
+    seq        INTEGER PRIMARY KEY,   -- the order in which they came
+    digest     TEXT NOT NULL UNIQUE REFERENCES blobs (digest),
+    image      TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+    media_type TEXT NOT NULL,
+    size       INTEGER NOT NULL
+);
+CREATE INDEX manifests_of_image ON manifests (image, digest);
+
+CREATE TABLE manifest_blobs (
+    manifest TEXT NOT NULL REFERENCES manifests (digest) ON DELETE CASCADE,
+    position INTEGER NOT NULL,
+    blob     TEXT NOT NULL REFERENCES blobs (digest),
+    PRIMARY KEY (manifest, position)
+) WITHOUT ROWID;
+CREATE INDEX manifest_blobs_of_blob ON manifest_blobs (blob);
+
+CREATE TABLE tags (
+    name     TEXT PRIMARY KEY,
+    image    TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+    manifest TEXT NOT NULL REFERENCES manifests (digest) ON DELETE CASCADE,
+    tagged   INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX tags_of_image ON tags (image);
+CREATE INDEX tags_of_manifest ON tags (manifest);
+
+CREATE TABLE operations (
+    id            TEXT PRIMARY KEY,
+    kind          TEXT NOT NULL,
+    boot_id       TEXT NOT NULL,
+    pid_namespace INTEGER NOT NULL,
+    pid           INTEGER NOT NULL,
+    start_time    INTEGER NOT NULL,
+    begun         INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE plans (
+    operation TEXT NOT NULL REFERENCES operations (id) ON DELETE CASCADE,
+    kind      TEXT NOT NULL,
+    digest    TEXT NOT NULL,
+    PRIMARY KEY (operation, kind, digest)
+) WITHOUT ROWID;
+
+CREATE TABLE leases (
+    operation TEXT NOT NULL REFERENCES operations (id) ON DELETE CASCADE,
+    kind      TEXT NOT NULL,
+    digest    TEXT NOT NULL,
+    PRIMARY KEY (operation, kind, digest)
+) WITHOUT ROWID;
+CREATE INDEX leases_of_content ON leases (kind, digest);
+
+CREATE TABLE events (
+    seq        INTEGER PRIMARY KEY,
+    time       INTEGER NOT NULL,
+    kind       TEXT NOT NULL,
+    action     TEXT NOT NULL,
+    actor      TEXT NOT NULL,
+    attributes TEXT NOT NULL
+);
+";
+
+/// Where a ledger stands against [`VERSION`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// An empty file: nobody has finished making it.
+    Unmade,
+    /// An older version.
+    Older(i64),
+    /// Ours.
+    Current,
+}
+
+/// Looks at the versions in the head of the file.
+pub(crate) fn standing(connection: &Connection, path: &Path) -> Result<Standing, StateError> {
+    let number = |pragma: &str| -> Result<i64, StateError> {
+        connection
+            .pragma_query_value(None, pragma, |row| row.get(0))
+            .map_err(|e| StateError::sql("read the version", path, e))
+    };
+    let found = number("user_version")?;
+    let application = number("application_id")?;
+    match (application, found) {
+        (APPLICATION_ID, VERSION) => Ok(Standing::Current),
+        (APPLICATION_ID, found) if found > VERSION => {
+            Err(StateError::NewerStore { path: path.to_path_buf(), found, known: VERSION })
+        }
+        (APPLICATION_ID, found) if found > 0 => Ok(Standing::Older(found)),
+        (0, 0) if number("schema_version")? == 0 => Ok(Standing::Unmade),
+        _ => Err(StateError::NotALedger { path: path.to_path_buf() }),
+    }
+}
+
+/// Applies what is missing from version `from` on. To be called inside a transaction.
+pub(crate) fn migrate(connection: &Connection, from: i64) -> rusqlite::Result<()> {
+    for migration in &MIGRATIONS[usize::try_from(from).unwrap_or(0)..] {
+        connection.execute_batch(migration)?;
+    }
+    connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+    connection.pragma_update(None, "user_version", VERSION)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_ledger_is_current_and_a_newer_one_names_both_versions() {
+        let connection = Connection::open_in_memory().unwrap();
+        let path = Path::new("/x/ledger.db");
+        assert_eq!(standing(&connection, path).unwrap(), Standing::Unmade);
+        migrate(&connection, 0).unwrap();
+        assert_eq!(standing(&connection, path).unwrap(), Standing::Current);
+        connection.pragma_update(None, "user_version", VERSION + 7).unwrap();
+        let message = standing(&connection, path).unwrap_err().to_string();
+        assert!(message.contains(&(VERSION + 7).to_string()) && message.contains(&VERSION.to_string()), "{message}");
+    }
+
+    #[test]
+    fn another_database_is_not_a_ledger() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE notes (text)").unwrap();
+        assert!(matches!(standing(&connection, Path::new("x")), Err(StateError::NotALedger { .. })));
+    }
+}

@@ -1,0 +1,203 @@
+//! An open store: [`State`].
+
+use crate::error::StateError;
+use crate::layout::{Found, Layout, place};
+use crate::ledger::Ledger;
+use crate::locks::{ObjectLock, RunRoot};
+use crate::operation::Operation;
+use crate::pairing;
+use crate::read::Read;
+use crate::rows::{Access, ContentKind, Durability, ObjectKind, OperationRow, Places, Timestamp};
+use crate::write::Write;
+use dhow_spec::Digest;
+use dhow_sys::lock::Wait;
+use dhow_sys::process::{ProcessIdentity, is_alive};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// An open store. Threads may share it; a process should open a store once, and never `fork` while it is open
+/// (starting another program is fine: every descriptor is closed on exec).
+pub struct State {
+    ledger: Ledger,
+    /// None for a store that does not exist.
+    layout: Option<Layout>,
+    root: PathBuf,
+    run_root: RunRoot,
+    store_id: String,
+    identity: OnceLock<ProcessIdentity>,
+}
+
+impl State {
+    /// Opens a store.
+    ///
+    /// For writing it is made when it is missing, paired with its run root, and what dead processes left is cleaned
+    /// up; what cannot be cleaned up stays for the next opening and for the check. For reading nothing is made or
+    /// changed, and a store that does not exist is an empty one.
+    ///
+    /// # Errors
+    /// [`StateError::ForeignOwner`], [`StateError::NotAStore`], [`StateError::NotALedger`],
+    /// [`StateError::NewerStore`], [`StateError::FileSystem`], [`StateError::ReadOnlyFileSystem`],
+    /// [`StateError::RunRoot`]; of the file system and of the ledger.
+    pub fn open(places: &Places, access: Access) -> Result<State, StateError> {
+        match access {
+            Access::ReadOnly => State::open_for_reading(places),
+            Access::ReadWrite => State::open_for_writing(places),
+        }
+    }
+
+    fn open_for_reading(places: &Places) -> Result<State, StateError> {
+        let (ledger, layout) = match Layout::find(&places.root)? {
+            Found::Store(layout) => match Ledger::open_for_reading(&layout)? {
+                Some(ledger) => (ledger, Some(layout)),
+                None => (Ledger::empty()?, None),
+            },
+            Found::Empty(_) | Found::Nothing => (Ledger::empty()?, None),
+        };
+        let store_id = pairing::recorded(&ledger)?.map(|p| p.store_id).unwrap_or_default();
+        let root = match &layout {
+            Some(layout) => layout.root().to_path_buf(),
+            None => std::path::absolute(&places.root).map_err(|e| StateError::io("resolve", &places.root, e))?,
+        };
+        let run_root = RunRoot::find(&places.run_root, &store_id)?;
+        Ok(State { ledger, layout, root, run_root, store_id, identity: OnceLock::new() })
+    }
+
+    fn open_for_writing(places: &Places) -> Result<State, StateError> {
+        let layout = match Layout::find_or_make(&places.root)? {
+            Found::Store(layout) | Found::Empty(layout) => layout,
+            Found::Nothing => return Err(StateError::NoStore { path: places.root.clone() }),
+        };
+        let ledger = Ledger::open_for_writing(&layout)?;
+        let recorded = pairing::recorded(&ledger)?;
+        let recorded = recorded.ok_or_else(|| StateError::NotALedger { path: ledger.path().to_path_buf() })?;
+        let run_root = RunRoot::find_or_make(&places.run_root)?;
+        let root = layout.root().to_path_buf();
+        let store_id = recorded.store_id.clone();
+        let run_root = run_root.of_store(&store_id);
+        let state = State { ledger, layout: Some(layout), root, run_root, store_id, identity: OnceLock::new() };
+        state.pair(&recorded)?;
+        state.run_root.make_directories()?;
+        if recorded.operations {
+            // Best effort: a path that cannot be removed must not keep everything else from working. What
+            // is left is still recorded, and the check tells of it.
+            let _ = state.recover();
+        }
+        Ok(state)
+    }
+
+    /// 12 hex digits, random, made with the store: part of each name that several stores of a host share a space of.
+    /// Empty for a store that does not exist.
+    pub fn store_id(&self) -> &str {
+        &self.store_id
+    }
+
+    /// The data root, canonical.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The run root, canonical.
+    pub fn run_root(&self) -> &Path {
+        self.run_root.path()
+    }
+
+    /// Whether it was opened for reading only.
+    pub fn is_read_only(&self) -> bool {
+        !self.ledger.writable()
+    }
+
+    /// The path of a blob, whether or not it is there.
+    pub fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.root.join(place(ContentKind::Blob, digest))
+    }
+
+    /// The path of a layer, whether or not it is there.
+    pub fn layer_path(&self, key: &Digest) -> PathBuf {
+        self.root.join(place(ContentKind::Layer, key))
+    }
+
+    /// Runs `f` on a snapshot. No writer waits for it, and it waits for none.
+    ///
+    /// # Errors
+    /// Those of `f`; of the ledger.
+    ///
+    /// # Panics
+    /// Inside another transaction of this state in the same thread, where it would otherwise wait for itself.
+    pub fn read<T, E: From<StateError>>(&self, f: impl FnOnce(&Read<'_>) -> Result<T, E>) -> Result<T, E> {
+        self.ledger.read(f)
+    }
+
+    /// Runs `f` in a transaction of its own and commits; nothing has happened when `f` fails or panics.
+    ///
+    /// # Errors
+    /// Those of `f`; of the ledger, [`StateError::NoSpace`] among them; [`StateError::OpenedReadOnly`].
+    ///
+    /// # Panics
+    /// As [`State::read`].
+    pub fn write<T, E: From<StateError>>(
+        &self,
+        durability: Durability,
+        f: impl FnOnce(&Write<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.ledger.write(durability, f)
+    }
+
+    /// Takes the lock of an object, and waits while somebody has it. Never inside a transaction, and
+    /// never while holding the lock of another object of a kind that is listed later in [`ObjectKind`].
+    ///
+    /// # Errors
+    /// Of making the lock file; [`StateError::OpenedReadOnly`].
+    pub fn lock(&self, kind: ObjectKind, key: &str) -> Result<ObjectLock, StateError> {
+        Ok(self.locks()?.acquire(kind, key, Wait::Block)?.expect("waiting was asked for"))
+    }
+
+    /// Takes the lock of an object; `None` when somebody has it.
+    ///
+    /// # Errors
+    /// As [`State::lock`].
+    pub fn try_lock(&self, kind: ObjectKind, key: &str) -> Result<Option<ObjectLock>, StateError> {
+        self.locks()?.acquire(kind, key, Wait::No)
+    }
+
+    fn locks(&self) -> Result<&RunRoot, StateError> {
+        match self.ledger.writable() {
+            true => Ok(&self.run_root),
+            false => Err(StateError::OpenedReadOnly { operation: "lock an object" }),
+        }
+    }
+
+    /// Begins an operation: records who does what, and makes its work directory.
+    ///
+    /// # Errors
+    /// Of the ledger and of making the directory; [`StateError::OpenedReadOnly`].
+    pub fn begin(&self, kind: &'static str, now: Timestamp) -> Result<Operation<'_>, StateError> {
+        Operation::begin(self, kind, now)
+    }
+
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    pub(crate) fn locks_directory(&self) -> &RunRoot {
+        &self.run_root
+    }
+
+    /// The directories of the store; there are none when it does not exist.
+    pub(crate) fn layout(&self) -> Result<&Layout, StateError> {
+        self.layout.as_ref().ok_or_else(|| StateError::NoStore { path: self.root.clone() })
+    }
+
+    /// Who this process is.
+    pub(crate) fn identity(&self) -> Result<&ProcessIdentity, StateError> {
+        if let Some(identity) = self.identity.get() {
+            return Ok(identity);
+        }
+        let identity = ProcessIdentity::current().map_err(|e| StateError::io("read", "/proc/self", e))?;
+        Ok(self.identity.get_or_init(|| identity))
+    }
+
+    /// Whether the owner of an operation still runs. One's own process does, whichever thread asks.
+    pub(crate) fn is_alive(&self, operation: &OperationRow) -> Result<bool, StateError> {
+        is_alive(&operation.owner).map_err(|e| StateError::io("look at the processes in", "/proc", e))
+    }
+}

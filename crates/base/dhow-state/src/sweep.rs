@@ -1,0 +1,57 @@
+//! Ending operations: by their owner, and by recovery when the owner is dead.
+//!
+//! A path goes in two steps. First its row is deleted and committed, while a plan still names it. Then, in another
+//! transaction, whatever lies at a planned path without a row is moved into the work directory; it is deleted
+//! from there at leisure. In between, somebody else may publish the same object anew: then the path has a row
+//! again and stays. Every step can be repeated, by anybody, so two that recover at once do no harm.
+
+use crate::error::StateError;
+use crate::layout::place;
+use crate::rows::{Durability, OperationId};
+use crate::state::State;
+
+/// What an operation leaves of what it published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// It was committed: everything that has a row.
+    Published,
+    /// It failed: only what something else came to need.
+    Nothing,
+}
+
+impl State {
+    /// Removes what the operation must not leave, its work directory and its rows.
+    pub(crate) fn end(&self, id: OperationId, leave: Leave) -> Result<(), StateError> {
+        let layout = self.layout()?;
+        let plans = self.read(|r| r.plans_of(id))?;
+        if !plans.is_empty() {
+            if leave == Leave::Nothing {
+                self.write(Durability::Crash, |w| {
+                    plans.iter().try_for_each(|(kind, digest)| w.delete_unneeded(id, *kind, digest).map(drop))
+                })?;
+            }
+            self.write(Durability::Crash, |w| {
+                for (kind, digest) in w.plans_of(id)? {
+                    if w.synced(kind, &digest)?.is_none() {
+                        layout.set_aside(&place(kind, &digest), id)?;
+                    }
+                }
+                w.delete_plans(id)
+            })?;
+        }
+        layout.remove_work(id)?;
+        self.write(Durability::Crash, |w| w.delete_operation(id))
+    }
+
+    /// Ends the operations whose owner is dead; says how many those were.
+    pub(crate) fn recover(&self) -> Result<usize, StateError> {
+        let mut dead = 0;
+        for operation in self.read(|r| r.operations())? {
+            if !self.is_alive(&operation)? {
+                self.end(operation.id, Leave::Nothing)?;
+                dead += 1;
+            }
+        }
+        Ok(dead)
+    }
+}
