@@ -94,7 +94,8 @@ fn several_gzip_members_and_zstd_frames_are_one_stream() {
 fn several_images_in_one_archive_share_their_layers() {
     let store = Store::new();
     let [base, app] = <[_; 2]>::try_from(layers()).unwrap();
-    let archive = DockerArchive::new().image(&["one:1"], &[base.clone()]).image(&["two:1"], &[base, app]).tar();
+    let archive =
+        DockerArchive::new().image(&["one:1"], std::slice::from_ref(&base)).image(&["two:1"], &[base, app]).tar();
     let said = store.load(&archive).text();
     assert!(said.contains("Loaded image: one:1") && said.contains("Loaded image: two:1"), "{said}");
     assert_eq!(store.layers("one:1")[0], store.layers("two:1")[0]);

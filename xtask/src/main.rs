@@ -31,6 +31,8 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::run(),
         Some("test") => test::run(words.next()),
         Some("bench") => bench::run(&args[1..]),
+        // Called by the benchmarks themselves.
+        Some("measured") => bench::measured(&args[1..]),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");
             Ok(())

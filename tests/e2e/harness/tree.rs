@@ -127,7 +127,7 @@ fn xattrs(path: &Path) -> BTreeMap<String, Vec<u8>> {
         .filter(|name| !name.starts_with(b"trusted.overlay."))
         .map(|name| {
             let mut value = vec![0u8; 65536];
-            let length = rustix::fs::lgetxattr(&path, &CString::new(name).unwrap(), &mut value[..]).unwrap();
+            let length = rustix::fs::lgetxattr(&path, CString::new(name).unwrap(), &mut value[..]).unwrap();
             value.truncate(length);
             (String::from_utf8_lossy(name).into_owned(), value)
         })
