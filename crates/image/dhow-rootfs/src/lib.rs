@@ -7,12 +7,16 @@
 //!
 //! - [`tar`] reads archives and touches no file system;
 //! - [`unpack`](mod@unpack) applies one to a directory;
-//! - [`below`] looks at the layers beneath, for the rare layer that is not whole by itself.
+//! - [`below`] looks at the layers beneath, for the rare layer that is not whole by itself;
+//! - [`snapshots`] stacks layers into a root filesystem, writable or not;
+//! - [`mount_plan`] says how that root is mounted, and mounts it.
 //!
 //! Follows the OCI image specification 1.1, `layer.md`, and the kernel's `overlayfs.rst`.
 
 pub mod below;
 pub mod error;
+pub mod mount_plan;
+pub mod snapshots;
 pub mod tar;
 pub mod unpack;
 
