@@ -96,41 +96,38 @@ mod tests {
 
     use super::*;
 
-    /// The lines of a terminal and the line the cursor is in.
+    const WIDTH: u16 = 60;
+
+    /// The lines of a terminal that wraps, and the line the cursor is in.
     #[derive(Clone, Debug, Default)]
     struct Screen(Arc<Mutex<(Vec<String>, usize)>>);
 
     impl Screen {
-        fn at<R>(&self, change: impl FnOnce(&mut Vec<String>, &mut usize) -> R) -> R {
+        fn at(&self, change: impl FnOnce(&mut Vec<String>, &mut usize)) -> io::Result<()> {
             let mut screen = self.0.lock().unwrap();
             let (lines, row) = &mut *screen;
-            let result = change(lines, row);
-            if lines.len() <= *row {
-                lines.resize(*row + 1, String::new());
-            }
-            result
+            change(lines, row);
+            Ok(())
         }
 
         fn text(&self) -> Vec<String> {
-            let trimmed = |line: &String| line.trim_end().to_owned();
-            self.at(|lines, _| lines.iter().map(trimmed).filter(|line| !line.is_empty()).collect())
+            let lines = self.0.lock().unwrap().0.clone();
+            lines.iter().map(|line| line.trim_end().to_owned()).filter(|line| !line.is_empty()).collect()
         }
     }
 
     impl TermLike for Screen {
         fn width(&self) -> u16 {
-            60
+            WIDTH
         }
         fn height(&self) -> u16 {
             20
         }
         fn move_cursor_up(&self, n: usize) -> io::Result<()> {
-            self.at(|_, row| *row = row.saturating_sub(n));
-            Ok(())
+            self.at(|_, row| *row -= n)
         }
         fn move_cursor_down(&self, n: usize) -> io::Result<()> {
-            self.at(|_, row| *row += n);
-            Ok(())
+            self.at(|_, row| *row += n)
         }
         fn move_cursor_right(&self, _: usize) -> io::Result<()> {
             Ok(())
@@ -140,26 +137,20 @@ mod tests {
         }
         fn write_line(&self, text: &str) -> io::Result<()> {
             self.write_str(text)?;
-            self.at(|_, row| *row += 1);
-            Ok(())
+            self.at(|_, row| *row += 1)
         }
         fn write_str(&self, text: &str) -> io::Result<()> {
             self.at(|lines, row| {
-                if let Some(line) = lines.get_mut(*row) {
-                    line.push_str(text);
-                } else {
-                    lines.push(text.to_owned());
+                for c in text.chars() {
+                    let full = |line: &String| line.chars().count() == usize::from(WIDTH);
+                    *row += usize::from(lines.get(*row).is_some_and(full));
+                    lines.resize(lines.len().max(*row + 1), String::new());
+                    lines[*row].push(c);
                 }
-            });
-            Ok(())
+            })
         }
         fn clear_line(&self) -> io::Result<()> {
-            self.at(|lines, row| {
-                if let Some(line) = lines.get_mut(*row) {
-                    line.clear();
-                }
-            });
-            Ok(())
+            self.at(|lines, row| lines[*row].clear())
         }
         fn flush(&self) -> io::Result<()> {
             Ok(())

@@ -156,9 +156,7 @@ mod tests {
     };
 
     fn render(format: Option<&str>, quiet: bool) -> String {
-        let row = |current: bool, name: &str, description: &str, endpoint: &str| {
-            json!({"Name": name, "Current": current, "Description": description, "Endpoint": endpoint, "Error": ""})
-        };
+        let row = |current: bool, name: &str, description: &str, endpoint: &str| json!({"Name": name, "Current": current, "Description": description, "Endpoint": endpoint, "Error": ""});
         let rows = [
             row(true, "default", "Current configuration", "unix:///var/run/docker.sock"),
             row(false, "x", "hé <b>", "unix:///x"),
@@ -196,10 +194,7 @@ x···········hé·<b>··················unix:///x··
                  1·········x·········X·········x···············x\n",
             ),
             // What fails in a heading ends the heading.
-            (
-                r#"table {{range $i, $e := split .Name ""}}{{$e}}{{end}}\tz"#,
-                "\ndefault···z\nx·········z\n",
-            ),
+            (r#"table {{range $i, $e := split .Name ""}}{{$e}}{{end}}\tz"#, "\ndefault···z\nx·········z\n"),
             (r"table {{.Error}}\t{{.Name}}", "ERROR·····NAME\n··········default\n··········x\n"),
             ("table ", "\n\n\n"),
             ("tablex {{.Name}}", "x·NAME\nx·default\nx·x\n"),
@@ -251,10 +246,13 @@ x···········hé·<b>··················unix:///x··
             ("", ""),
             ("a\tb\nlong cell here\tc\n", "a                b\nlong cell here   c\n"),
             ("a\tb\n\nlong cell here\tc", "a         b\n\nlong cell here   c"),
-            ("a\tb\tc\nlonger than ten\tx\ny\tlonger than ten\tz", concat!(
-                "a                 b         c\nlonger than ten   x\n",
-                "y                 longer than ten   z"
-            )),
+            (
+                "a\tb\tc\nlonger than ten\tx\ny\tlonger than ten\tz",
+                concat!(
+                    "a                 b         c\nlonger than ten   x\n",
+                    "y                 longer than ten   z"
+                ),
+            ),
             ("a\tb\u{c}long cell here\tc", "a         b\nlong cell here   c"),
             ("日本\tx\né\ty\n", "日本        x\né         y\n"),
             ("a\u{b}b\n", "a         b\n"),

@@ -286,7 +286,9 @@ impl<'a> State<'a, '_> {
                 self.at = At::Expr(first);
                 return self.call(dot, At::Command(command), name, &command.args[1..], last);
             }
-            ExprKind::Field(_) | ExprKind::Chain(..) | ExprKind::Variable(_) => return self.operand(dot, first, has_args),
+            ExprKind::Field(_) | ExprKind::Chain(..) | ExprKind::Variable(_) => {
+                return self.operand(dot, first, has_args);
+            }
             // Parentheses: the error is found before looking inside.
             ExprKind::Pipe(_) => {}
             _ => self.at = At::Expr(first),
@@ -387,7 +389,8 @@ impl<'a> State<'a, '_> {
             return self.error(format_args!("wrong number of args for {name}: want {wanted} got {given}"));
         }
         if given < wanted {
-            return self.error(format_args!("wrong number of args for {name}: want at least {wanted} got {}", args.len()));
+            return self
+                .error(format_args!("wrong number of args for {name}: want at least {wanted} got {}", args.len()));
         }
         if let Some(until) = function.short_circuit {
             return self.short_circuit(dot, until, args, last);
@@ -407,13 +410,7 @@ impl<'a> State<'a, '_> {
     }
 
     /// `and` and `or`: the first value whose truth is `until`, or the last; what follows it isn't looked at.
-    fn short_circuit(
-        &mut self,
-        dot: &Val<'a>,
-        until: bool,
-        args: &'a [Expr],
-        last: Option<Val<'a>>,
-    ) -> Eval<Val<'a>> {
+    fn short_circuit(&mut self, dot: &Val<'a>, until: bool, args: &'a [Expr], last: Option<Val<'a>>) -> Eval<Val<'a>> {
         let mut value = Val::Missing;
         for arg in args {
             value = self.argument(dot, arg, Param::Any)?;
@@ -427,7 +424,9 @@ impl<'a> State<'a, '_> {
     fn argument(&mut self, dot: &Val<'a>, expr: &'a Expr, param: Param) -> Eval<Val<'a>> {
         self.at = At::Expr(expr);
         match (&expr.kind, param) {
-            (ExprKind::Nil, Param::Str | Param::Int) => self.error(format_args!("cannot assign nil to {}", param.name())),
+            (ExprKind::Nil, Param::Str | Param::Int) => {
+                self.error(format_args!("cannot assign nil to {}", param.name()))
+            }
             // An untyped constant is what the parameter asks for, if it can be.
             (ExprKind::Number(number), Param::Int) if number.int.is_some() => Ok(Val::Int(number.int.unwrap_or(0))),
             (ExprKind::Number(_) | ExprKind::Bool(_) | ExprKind::String { .. }, _) => {
@@ -449,11 +448,9 @@ impl<'a> State<'a, '_> {
         match value {
             value if param.accepts(&value) => Ok(value),
             Val::Missing => self.error(format_args!("invalid value; expected {}", param.name())),
-            value => self.error(format_args!(
-                "wrong type for value; expected {}; got {}",
-                param.name(),
-                value.type_name()
-            )),
+            value => {
+                self.error(format_args!("wrong type for value; expected {}; got {}", param.name(), value.type_name()))
+            }
         }
     }
 }

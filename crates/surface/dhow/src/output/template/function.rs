@@ -305,8 +305,8 @@ fn lower(c: char) -> char {
 fn title(text: &str) -> String {
     let mut start = true;
     let word = |c: char| {
-        let letter = std::mem::replace(&mut start, !(c.is_alphanumeric() || c == '_' || !c.is_ascii() && !c.is_whitespace()));
-        if letter { upper(c) } else { c }
+        let separates = if c.is_ascii() { !c.is_alphanumeric() && c != '_' } else { c.is_whitespace() };
+        if std::mem::replace(&mut start, separates) { upper(c) } else { c }
     };
     text.chars().map(word).collect()
 }

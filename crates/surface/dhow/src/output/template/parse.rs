@@ -194,7 +194,7 @@ impl Parser {
             return self.error(format!("unexpected {} in {context}", stop.text()));
         }
         // A blank definition neither replaces nor conflicts with another one.
-        if self.defined.get(&name).is_none_or(|list| is_blank(list)) {
+        if self.defined.get(&name).is_none_or(is_blank) {
             self.defined.insert(name, list);
         } else if !is_blank(&list) {
             return self.error(format!("template: multiple definition of template {}", quote(&name)));
@@ -442,7 +442,9 @@ impl Parser {
                 names.append(&mut fields);
                 term.pos = first.pos;
             }
-            kind if is_constant(kind) => return self.error(format!("unexpected . after term {}", quote(&term.to_string()))),
+            kind if is_constant(kind) => {
+                return self.error(format!("unexpected . after term {}", quote(&term.to_string())));
+            }
             _ => term = Expr { pos: first.pos, kind: ExprKind::Chain(Box::new(term), fields) },
         }
         Ok(Some(term))

@@ -2,7 +2,7 @@
 //!
 //! Follows <https://pkg.go.dev/fmt>: flags, width and precision (also from arguments), explicit argument indexes, and
 //! the texts that stand for mistakes (`%!d(string=a)`, `%!s(MISSING)`). Left out: `%p`, and `%b` and `%x` of floats,
-//! which are reported as bad verbs.
+//! which are reported as bad verbs; the flag `#` of floats does nothing.
 
 use super::print::{shown, source};
 use super::quote::{is_print, quote_with};
@@ -183,7 +183,7 @@ impl Spec {
     pub(super) fn write(mut self, out: &mut String, value: &Val<'_>, verb: char, inner: bool) {
         if verb == 'T' {
             let name = if value.is_missing() { "<nil>" } else { value.type_name() };
-            return self.pad(out, name);
+            return self.pad(out, self.truncated(name));
         }
         if verb == 'v' && self.sharp {
             return self.pad(out, &source(value));
@@ -191,6 +191,10 @@ impl Spec {
         if verb == 'v' && matches!(value, Val::Int(_) | Val::Uint(_) | Val::Float(_)) {
             self.plus = false;
         }
+        self.write_plain(out, value, verb, inner);
+    }
+
+    fn write_plain(self, out: &mut String, value: &Val<'_>, verb: char, inner: bool) {
         match value {
             Val::Missing | Val::Null { .. } if inner || verb == 'v' => self.pad(out, "<nil>"),
             Val::Missing | Val::Null { .. } => *out += &format!("%!{verb}(<nil>)"),
@@ -222,12 +226,21 @@ impl Spec {
                 }
                 out.push(if object.is_struct { '}' } else { ']' });
             }
-            Val::Bool(_) => Self::bad_verb(out, value, verb),
+            Val::Bool(_) => self.bad_verb(out, value, verb),
         }
     }
 
-    fn bad_verb(out: &mut String, value: &Val<'_>, verb: char) {
-        *out += &format!("%!{verb}({})", described(value));
+    /// The value is shown with the flags that were meant for the verb.
+    fn bad_verb(self, out: &mut String, value: &Val<'_>, verb: char) {
+        *out += &format!("%!{verb}({}=", value.type_name());
+        self.write_plain(out, value, 'v', true);
+        out.push(')');
+    }
+
+    /// The first characters of `text`, as many as the precision says.
+    fn truncated(self, text: &str) -> &str {
+        let end = self.precision.and_then(|precision| text.char_indices().nth(precision));
+        end.map_or(text, |(at, _)| &text[..at])
     }
 
     fn pad(&self, out: &mut String, text: &str) {
@@ -255,12 +268,12 @@ impl Spec {
         let (mut digits, prefix) = match verb {
             'd' | 'v' => (n.to_string(), ""),
             'b' => (format!("{n:b}"), if self.sharp { "0b" } else { "" }),
-            'o' => (format!("{n:o}"), if self.sharp { "0" } else { "" }),
-            'O' => (format!("{n:o}"), if self.sharp { "0o0" } else { "0o" }),
+            'o' => (format!("{n:o}"), if self.sharp && n != 0 { "0" } else { "" }),
+            'O' => (format!("{n:o}"), if self.sharp && n != 0 { "0o0" } else { "0o" }),
             'x' => (format!("{n:x}"), if self.sharp { "0x" } else { "" }),
             'X' => (format!("{n:X}"), if self.sharp { "0X" } else { "" }),
             'c' | 'q' | 'U' => return self.character(out, verb, negative, n),
-            _ => return Self::bad_verb(out, value, verb),
+            _ => return self.bad_verb(out, value, verb),
         };
         if n == 0 && self.precision == Some(0) {
             self.zero = false;
@@ -297,7 +310,7 @@ impl Spec {
             'G' => ('G', None),
             'e' | 'E' => (verb, Some(6)),
             'f' | 'F' => ('f', Some(6)),
-            _ => return Self::bad_verb(out, value, verb),
+            _ => return self.bad_verb(out, value, verb),
         };
         let text = format_float(n, format, self.precision.or(default));
         let digits = text.trim_start_matches(['-', '+']);
@@ -313,11 +326,11 @@ impl Spec {
     }
 
     fn string(self, out: &mut String, value: &Val<'_>, verb: char, text: &str) {
-        let end = self.precision.and_then(|precision| text.char_indices().nth(precision)).map_or(text.len(), |(at, _)| at);
+        let short = self.truncated(text);
         match verb {
-            's' | 'v' => self.pad(out, &text[..end]),
-            'q' if self.sharp && can_backquote(&text[..end]) => self.pad(out, &format!("`{}`", &text[..end])),
-            'q' => self.pad(out, &quote_with(&text[..end], '"', self.plus)),
+            's' | 'v' => self.pad(out, short),
+            'q' if self.sharp && can_backquote(short) => self.pad(out, &format!("`{short}`")),
+            'q' => self.pad(out, &quote_with(short, '"', self.plus)),
             'x' | 'X' => {
                 let bytes = &text.as_bytes()[..self.precision.unwrap_or(text.len()).min(text.len())];
                 let prefix = if self.sharp { "0x" } else { "" };
@@ -327,7 +340,7 @@ impl Spec {
                 let hex = format!("{prefix}{}", pairs.join(&separator));
                 self.pad(out, &if verb == 'X' { hex.to_uppercase() } else { hex });
             }
-            _ => Self::bad_verb(out, value, verb),
+            _ => self.bad_verb(out, value, verb),
         }
     }
 }
