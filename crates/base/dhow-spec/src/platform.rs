@@ -358,13 +358,14 @@ fn is_part(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
 }
 
-/// Percent-encodes what would end a version or a feature.
+/// Percent-encodes whatever may not stand in a version or a feature, so that what is printed can be parsed.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '%' | '+' | '(' | ')' | '/' => escaped.push_str(&format!("%{:02X}", u32::from(c))),
-            c => escaped.push(c),
+    for b in text.bytes() {
+        match b {
+            b'_' | b'-' | b'.' => escaped.push(char::from(b)),
+            b if b.is_ascii_alphanumeric() => escaped.push(char::from(b)),
+            b => escaped.push_str(&format!("%{b:02X}")),
         }
     }
     escaped

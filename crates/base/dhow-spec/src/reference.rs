@@ -88,12 +88,17 @@ impl Reference {
     }
 
     /// The name as people know it: without `docker.io/` and `library/`.
+    ///
+    /// Always the same name again when it is parsed. Here the Go package is not followed: it prints
+    /// `docker.io/evil.example/x` as `evil.example/x`, which is an image of somebody else.
     pub fn familiar_name(&self) -> String {
-        if self.domain != DEFAULT_DOMAIN {
+        let first = self.path.split('/').next().unwrap_or_default();
+        let looks_like_domain = first != self.path && is_domain_by_looks(first);
+        if self.domain != DEFAULT_DOMAIN || looks_like_domain {
             return self.name();
         }
         match self.path.strip_prefix(OFFICIAL) {
-            Some(rest) if !rest.contains('/') => rest.to_owned(),
+            Some(rest) if !rest.contains('/') && !is_identifier(rest) => rest.to_owned(),
             _ => self.path.clone(),
         }
     }
@@ -260,17 +265,20 @@ fn split_domain(text: &str) -> (&str, String) {
     let Some((first, rest)) = text.split_once('/') else {
         return (DEFAULT_DOMAIN, format!("{OFFICIAL}{text}"));
     };
-    // Upper case cannot be a path, so it is taken for a host.
-    let is_domain = first == "localhost" || first.contains(['.', ':']) || first.to_lowercase() != first;
     let (domain, rest) = match first {
         LEGACY_DOMAIN => (DEFAULT_DOMAIN, rest),
-        _ if is_domain => (first, rest),
+        _ if is_domain_by_looks(first) => (first, rest),
         _ => (DEFAULT_DOMAIN, text),
     };
     if domain == DEFAULT_DOMAIN && !rest.contains('/') {
         return (domain, format!("{OFFICIAL}{rest}"));
     }
     (domain, rest.to_owned())
+}
+
+/// Whether the first of several parts is taken for a domain. Upper case cannot be a path, so it counts as one.
+fn is_domain_by_looks(first: &str) -> bool {
+    first == "localhost" || first.contains(['.', ':']) || first.to_lowercase() != first
 }
 
 fn parse_full(text: &str) -> Result<Reference, ReferenceError> {

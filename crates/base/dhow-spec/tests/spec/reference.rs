@@ -76,6 +76,16 @@ fn hosts() {
 }
 
 #[test]
+fn familiar_names_are_never_those_of_another_host() {
+    let id = "docker.io/library/1a3f5e7d9c1b3a5f7e9d1c3b5a7f9e1d3c5b7a9f1e3d5d7c9b1a3f5e7d9c1b3a";
+    check(&[
+        ("docker.io/a.b/c", "docker.io", "a.b/c", None, None, "docker.io/a.b/c"),
+        ("docker.io/localhost/c:1", "docker.io", "localhost/c", Some("1"), None, "docker.io/localhost/c:1"),
+        (id, "docker.io", &id["docker.io/".len()..], None, None, &id["docker.io/".len()..]),
+    ]);
+}
+
+#[test]
 fn without_a_slash_nothing_is_a_host() {
     check(&[
         ("192.168.1.1", "docker.io", "library/192.168.1.1", None, None, "192.168.1.1"),
