@@ -5,7 +5,7 @@ use dhow_spec::document::{self, Root};
 use dhow_spec::{ImageConfig, change, duration, media_type};
 
 /// Panics when the parsers contradict themselves.
-pub fn check(data: &[u8]) {
+pub(crate) fn check(data: &[u8]) {
     let Some((choice, rest)) = data.split_first() else { return };
     match choice {
         b'm' => manifest(rest),

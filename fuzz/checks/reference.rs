@@ -4,7 +4,7 @@ use dhow_spec::reference::{AnyReference, Reference, parse_any};
 use dhow_spec::{Digest, Platform};
 
 /// Panics when the parsers contradict themselves; text that is no UTF-8 never reaches them.
-pub fn check(data: &[u8]) {
+pub(crate) fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Ok(parsed) = Reference::parse(text) {
         assert_eq!(Reference::parse(&parsed.canonical()).as_ref(), Ok(&parsed));

@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 const MAX_CONTENT: u64 = 1 << 20;
 
 /// Panics when the reader contradicts itself. Small limits, so that small inputs reach them.
-pub fn check(data: &[u8]) {
+pub(crate) fn check(data: &[u8]) {
     let limits = Limits {
         extended_header: 4 << 10,
         path: 1 << 10,
