@@ -122,5 +122,6 @@ pub use rows::{
     Access, BlobRow, ContentKind, Durability, Event, EventSeq, Garbage, ImageHead, ImageRow, ImageSummary, LayerRow,
     ManifestRow, NewEvent, ObjectKind, OperationId, OperationRow, Places, TagRow, Timestamp, Usage,
 };
+pub use schema::VERSION as SCHEMA_VERSION;
 pub use state::State;
 pub use write::{JOURNAL_LENGTH, Write};

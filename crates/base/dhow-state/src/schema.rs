@@ -15,7 +15,7 @@ use std::path::Path;
 pub(crate) const APPLICATION_ID: i64 = 0x6468_6f77;
 
 /// The version that this dhow reads and writes.
-pub(crate) const VERSION: i64 = MIGRATIONS.len() as i64;
+pub const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// `MIGRATIONS[n]` leads from version `n` to version `n + 1`.
 const MIGRATIONS: &[&str] = &[FIRST];

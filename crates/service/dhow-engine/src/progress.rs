@@ -17,7 +17,7 @@ pub trait LayerProgress: Send + Sync {
     /// So many more bytes were read.
     fn advance(&self, bytes: u64);
     /// The layer is done; `text` says how, in a few words.
-    fn finish(&self, text: &str);
+    fn finish(self: Box<Self>, text: &str);
 }
 
 /// Nobody watches.
@@ -31,7 +31,7 @@ impl Progress for Silent {
 
 impl LayerProgress for Silent {
     fn advance(&self, _bytes: u64) {}
-    fn finish(&self, _text: &str) {}
+    fn finish(self: Box<Self>, _text: &str) {}
 }
 
 /// A request to stop, set by a signal handler and looked at between chunks of work.

@@ -206,7 +206,11 @@ impl Bring<'_, '_> {
         };
         let found = unpacked.diff_id.unwrap_or_else(|| layer.blob.digest.clone());
         if found != layer.diff_id {
-            return Err(EngineError::DiffId { blob: layer.blob.digest.clone(), expected: layer.diff_id.clone(), found });
+            return Err(EngineError::DiffId {
+                blob: layer.blob.digest.clone(),
+                expected: layer.diff_id.clone(),
+                found,
+            });
         }
         let row = LayerRow {
             key: key.clone(),
@@ -254,7 +258,6 @@ impl Bring<'_, '_> {
         Ok(Tee { reader, ingest, watch, cancel: self.cancel, failure: None, digest: layer.blob.digest.clone() })
     }
 }
-
 
 /// Passes a blob on to whoever unpacks it, writes it down, and verifies it.
 struct Tee<'t> {

@@ -45,10 +45,15 @@ impl Engine {
         let now = self.now();
         let created = rfc3339(now);
         config.created = Some(created.clone());
-        config.rootfs = RootFs { kind: RootFs::LAYERS.to_owned(), diff_ids: vec![row.diff_id.clone()], extra: Default::default() };
-        config.history = vec![History { created: Some(created), comment: config.comment.clone(), ..History::default() }];
+        config.rootfs =
+            RootFs { kind: RootFs::LAYERS.to_owned(), diff_ids: vec![row.diff_id.clone()], extra: Default::default() };
+        config.history =
+            vec![History { created: Some(created), comment: config.comment.clone(), ..History::default() }];
         let config_blob = sink.put(media_type::OCI_CONFIG, &config.to_bytes())?;
-        let manifest_blob = sink.put(media_type::OCI_MANIFEST, &dhow_store::archive::manifest(&config_blob, std::slice::from_ref(&layer)))?;
+        let manifest_blob = sink.put(
+            media_type::OCI_MANIFEST,
+            &dhow_store::archive::manifest(&config_blob, std::slice::from_ref(&layer)),
+        )?;
         operation.sync_published()?;
         if self.cancel.is_set() {
             return Err(EngineError::Interrupted);
@@ -82,13 +87,21 @@ impl Engine {
     ) -> Result<(Descriptor, LayerRow), EngineError> {
         let work = operation.work().join("root");
         let tree = Tree::create(&work).map_err(|e| EngineError::io("create", work.display(), e))?;
-        let mut tee = WriteDown { input, measured: sink.begin_unknown()?, failure: None, cancel: &self.cancel, progress, read: 0 };
+        let mut tee = WriteDown {
+            input,
+            measured: sink.begin_unknown()?,
+            failure: None,
+            cancel: &self.cancel,
+            progress,
+            read: 0,
+        };
         let outcome = unpack_root(&mut tee, &tree, source, keep_free(&self.state));
         let (compression, unpacked) = match (outcome, tee.failure.take()) {
             (_, Some(failure)) => return Err(failure),
             (outcome, None) => outcome?,
         };
-        io::copy(&mut tee, &mut io::sink()).map_err(|e| tee.failure.take().unwrap_or(EngineError::io("read", source, e)))?;
+        io::copy(&mut tee, &mut io::sink())
+            .map_err(|e| tee.failure.take().unwrap_or(EngineError::io("read", source, e)))?;
         if tee.read == 0 {
             return Err(EngineError::Invalid {
                 problem: format!("{source} is empty"),

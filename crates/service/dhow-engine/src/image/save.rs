@@ -75,15 +75,15 @@ fn selected(r: &Read<'_>, request: &SaveRequest) -> Result<Vec<SavedImage>, Engi
     for text in &request.images {
         for one in expand(r, text)? {
             let found = resolve(r, &one)?;
-            let platform =
-                Platform::new(&found.image.os, &found.image.architecture, found.image.variant.as_deref());
+            let platform = Platform::new(&found.image.os, &found.image.architecture, found.image.variant.as_deref());
             if let Some(wanted) = request.platform.as_ref().filter(|wanted| !wanted.runs(&platform)) {
                 return Err(EngineError::Invalid {
                     problem: format!("image {one} is for {platform}, not for {wanted}"),
                     hint: None,
                 });
             }
-            let name = found.tag.as_ref().filter(|_| !found.by_digest).map(|t| Reference::parse(&t.name)).transpose()?;
+            let name =
+                found.tag.as_ref().filter(|_| !found.by_digest).map(|t| Reference::parse(&t.name)).transpose()?;
             add(&mut images, &found.manifest, platform, name);
         }
     }

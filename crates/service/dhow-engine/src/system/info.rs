@@ -2,6 +2,7 @@
 
 use crate::Engine;
 use crate::error::EngineError;
+use dhow_rootfs::mount_plan;
 use dhow_state::Usage;
 use std::path::PathBuf;
 
@@ -81,15 +82,16 @@ impl Engine {
     /// Of the store.
     pub fn info(&self) -> Result<Info, EngineError> {
         let root = self.state.root().to_owned();
-        let read_only = rustix::fs::statvfs(&root)
-            .is_ok_and(|s| s.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
-        let snapshots = snapshots(&root);
+        let read_only =
+            rustix::fs::statvfs(&root).is_ok_and(|s| s.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
+        let snapshots = snapshots(self)?;
         let mut warnings = Vec::new();
         if let Snapshots::Copy(reason) = &snapshots {
             warnings.push(format!("root filesystems are copied, which is slow and takes space: {reason}"));
         }
         if read_only {
-            warnings.push(format!("{} is on a read-only file system: images can be listed and saved only", root.display()));
+            warnings
+                .push(format!("{} is on a read-only file system: images can be listed and saved only", root.display()));
         }
         Ok(Info {
             store_id: self.state.store_id().to_owned(),
@@ -105,12 +107,25 @@ impl Engine {
     }
 }
 
-fn snapshots(root: &std::path::Path) -> Snapshots {
-    match dhow_rootfs::snapshots::choose(root) {
-        dhow_rootfs::snapshots::Choice::Overlay(method) => Snapshots::Overlay(method.name()),
-        dhow_rootfs::snapshots::Choice::Copy(reason) => Snapshots::Copy(reason.to_string()),
+/// The way that works here: tried out where the store can be written, else judged by what the kernel says it takes.
+fn snapshots(engine: &Engine) -> Result<Snapshots, EngineError> {
+    if engine.read_only() {
+        let capabilities = mount_plan::probe();
+        return Ok(match capabilities.methods.first() {
+            Some(method) => Snapshots::Overlay(method.name()),
+            None => Snapshots::Copy(capabilities.missing.unwrap_or_else(|| NO_METHOD.to_owned())),
+        });
     }
+    let operation = engine.state.begin("info", engine.now())?;
+    let choice = dhow_rootfs::snapshots::choose(operation.work(), operation.work());
+    Ok(match choice.method {
+        Some(method) => Snapshots::Overlay(method.name()),
+        None => Snapshots::Copy(choice.reason.unwrap_or_else(|| NO_METHOD.to_owned())),
+    })
 }
+
+/// When nothing says why overlays cannot be mounted.
+const NO_METHOD: &str = "overlays cannot be mounted";
 
 fn file_system(root: &std::path::Path) -> String {
     let opened = std::fs::File::open(root);

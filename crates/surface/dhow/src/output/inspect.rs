@@ -49,12 +49,11 @@ impl Inspection {
     }
 }
 
-/// One document through a format, for commands that show just one.
+/// One document through a format, for commands that show just one; `type_name` is what errors call it.
 ///
 /// # Errors
 /// When the format is no template, or does not fit the document.
-pub(crate) fn render_one(format: &str, document: Value) -> Result<String, TemplateError> {
-    let mut inspection = Inspection::new(Some(format))?;
-    inspection.add(document);
-    inspection.render()
+pub(crate) fn render_one(format: &str, document: &Value, type_name: &'static str) -> Result<String, TemplateError> {
+    let format = if format == "json" { "{{json .}}" } else { format };
+    Ok(Template::parse(format)?.execute(document, &Shape::of_type(type_name))? + "\n")
 }

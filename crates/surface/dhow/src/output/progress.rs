@@ -33,14 +33,6 @@ impl Progress {
         bar.set_message("Loading layer");
         LayerBar { bar, finished: false }
     }
-
-    /// Runs `print`, which writes to the terminal, with the lines out of its way.
-    pub(crate) fn suspend<R>(&self, print: impl FnOnce() -> R) -> R {
-        match &self.lines {
-            Some(lines) => lines.suspend(print),
-            None => print(),
-        }
-    }
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -2,8 +2,14 @@
 
 /// Template and expectation, over the data of the module above.
 pub(super) const OUTPUT: &[(&str, &str)] = &[
-    ("{{json .}}", r#"{"Name":"x","b":true,"big":12345678,"e":{},"el":[],"f":1.5,"i":3,"l":["a","b","c"],"ln":[1,null,2.5],"m":{"a":"2","z":"1"},"nul":null,"o":{"k":{"d":"deep"}},"s":"abc"}"#),
-    ("{{.}}", "map[Name:x b:true big:1.2345678e+07 e:map[] el:[] f:1.5 i:3 l:[a b c] ln:[1 <nil> 2.5] m:map[a:2 z:1] nul:<nil> o:map[k:map[d:deep]] s:abc]"),
+    (
+        "{{json .}}",
+        r#"{"Name":"x","b":true,"big":12345678,"e":{},"el":[],"f":1.5,"i":3,"l":["a","b","c"],"ln":[1,null,2.5],"m":{"a":"2","z":"1"},"nul":null,"o":{"k":{"d":"deep"}},"s":"abc"}"#,
+    ),
+    (
+        "{{.}}",
+        "map[Name:x b:true big:1.2345678e+07 e:map[] el:[] f:1.5 i:3 l:[a b c] ln:[1 <nil> 2.5] m:map[a:2 z:1] nul:<nil> o:map[k:map[d:deep]] s:abc]",
+    ),
     ("{{.Foo}}", "<no value>"),
     (r#"{{index . "Name"}}"#, "x"),
     (r#"{{lt 1 2}} {{lt "a" "b"}}"#, "true true"),
@@ -26,7 +32,10 @@ pub(super) const OUTPUT: &[(&str, &str)] = &[
     ("{{ .Name\n}}", "x"),
     (r#"{{define "a"}}A{{.}}{{end}}{{template "a" 1}}"#, "A1"),
     (r#"{{block "q" .Name}}[{{.}}]{{end}}"#, "[x]"),
-    ("{{.s}} {{.f}} {{.big}} {{.nul}} {{.ln}} {{.m}} {{.none}} {{.el}} {{.e}}", "abc 1.5 1.2345678e+07 <no value> [1 <nil> 2.5] map[a:2 z:1] <no value> [] map[]"),
+    (
+        "{{.s}} {{.f}} {{.big}} {{.nul}} {{.ln}} {{.m}} {{.none}} {{.el}} {{.e}}",
+        "abc 1.5 1.2345678e+07 <no value> [1 <nil> 2.5] map[a:2 z:1] <no value> [] map[]",
+    ),
     ("{{.none.bar}}", "<no value>"),
     ("{{.o.k.d}}{{.o.k.q.z}}", "deep<no value>"),
     (r#"{{len .s}} {{len .l}} {{len .m}}{{len "é"}}"#, "3 3 22"),
@@ -43,7 +52,10 @@ pub(super) const OUTPUT: &[(&str, &str)] = &[
     ("{{range .nul}}x{{else}}y{{end}}", "y"),
     ("{{range .none}}x{{else}}y{{end}}", "y"),
     ("{{range .el}}x{{else}}y{{end}}{{range .e}}x{{else}}y{{end}}{{range 0}}x{{else}}y{{end}}", "yyy"),
-    ("{{range $k,$v := .m}}{{$k}}={{$v}} {{end}}{{range .m}}{{.}}{{end}}{{range $v := .m}}{{$v}}{{end}}", "a=2 z=1 2121"),
+    (
+        "{{range $k,$v := .m}}{{$k}}={{$v}} {{end}}{{range .m}}{{.}}{{end}}{{range $v := .m}}{{$v}}{{end}}",
+        "a=2 z=1 2121",
+    ),
     ("{{range $k,$v := .ln}}{{$k}}={{$v}} {{end}}", "0=1 1=<no value> 2=2.5 "),
     ("{{$x := 1}}{{range $x = .l}}{{.}}{{end}}{{$x}}", "abcc"),
     ("{{$x := 1}}{{$y := 1}}{{range $y, $x = .l}}{{.}}{{end}}{{$y}}{{$x}}", "abc2c"),
@@ -53,18 +65,36 @@ pub(super) const OUTPUT: &[(&str, &str)] = &[
     (r#"{{join .nul ","}}"#, ""),
     (r#"{{join .none ","}}"#, ""),
     (r#"{{join .m ","}}"#, "1,2"),
-    (r#"{{join (split "a,b,c" ",") "-"}}{{split "a,b,c" ","}}{{json (split "abc" "")}}{{split "" ","}}{{len (split "" "")}}"#, r#"a-b-c[a b c]["a","b","c"][]0"#),
+    (
+        r#"{{join (split "a,b,c" ",") "-"}}{{split "a,b,c" ","}}{{json (split "abc" "")}}{{split "" ","}}{{len (split "" "")}}"#,
+        r#"a-b-c[a b c]["a","b","c"][]0"#,
+    ),
     (r#"{{"," | split "a,b"}}"#, "[a b]"),
-    (r#"{{title "hello world foo-bar a_b é x"}} {{title "HELLO ǆ"}}{{lower "ÉA"}}{{upper "éß"}}"#, "Hello World Foo-Bar A_b É X HELLO ǄéaÉß"),
+    (
+        r#"{{title "hello world foo-bar a_b é x"}} {{title "HELLO ǆ"}}{{lower "ÉA"}}{{upper "éß"}}"#,
+        "Hello World Foo-Bar A_b É X HELLO ǄéaÉß",
+    ),
     (r#"{{pad "a" 1 2}}|{{pad "" 1 2}}|"#, " a  ||"),
     (r#"{{pad "a" 1.0 2}}"#, " a  "),
     (r#"{{truncate "hello" 2}} {{truncate "hello" 9}}"#, "he hello"),
     (r#"{{truncate "é" 1}}"#, "�"),
     (r#"{{truncate "é" 1 | printf "%q"}}{{truncate "é" 1 | json}}"#, r#""�""�""#),
-    (r#"{{json nil}} {{json "a<b>&\u2028\u007f\x01\b\f"}} {{json 1.0}} {{json 1e21}} {{json 1e-7}} {{json 0.000001}} {{json 123456789012345678901.0}}"#, "null \"a<b>&\\u2028\u{7f}\\u0001\\b\\f\" 1 1e+21 1e-7 0.000001 123456789012345680000"),
-    ("{{json .none}} {{json .nul}} {{json .m}} {{json .l}} {{json .f}}", r#"null null {"a":"2","z":"1"} ["a","b","c"] 1.5"#),
-    (r#"{{html "<a>&'\"" 1 2}} {{js "<a>'\"\n\\é&="}} {{urlquery "a b&c=é/~" }}"#, r#"&lt;a&gt;&amp;&#39;&#34;1 2 \u003Ca\u003E\'\"\u000A\\é\u0026\u003D a+b%26c%3D%C3%A9%2F~"#),
-    ("{{html nil}}{{with $}}{{html .none}}{{html .l}}{{html .none 1}}{{end}}", "&lt;no value&gt;&lt;no value&gt;[a b c]&lt;no value&gt;1"),
+    (
+        r#"{{json nil}} {{json "a<b>&\u2028\u007f\x01\b\f"}} {{json 1.0}} {{json 1e21}} {{json 1e-7}} {{json 0.000001}} {{json 123456789012345678901.0}}"#,
+        "null \"a<b>&\\u2028\u{7f}\\u0001\\b\\f\" 1 1e+21 1e-7 0.000001 123456789012345680000",
+    ),
+    (
+        "{{json .none}} {{json .nul}} {{json .m}} {{json .l}} {{json .f}}",
+        r#"null null {"a":"2","z":"1"} ["a","b","c"] 1.5"#,
+    ),
+    (
+        r#"{{html "<a>&'\"" 1 2}} {{js "<a>'\"\n\\é&="}} {{urlquery "a b&c=é/~" }}"#,
+        r#"&lt;a&gt;&amp;&#39;&#34;1 2 \u003Ca\u003E\'\"\u000A\\é\u0026\u003D a+b%26c%3D%C3%A9%2F~"#,
+    ),
+    (
+        "{{html nil}}{{with $}}{{html .none}}{{html .l}}{{html .none 1}}{{end}}",
+        "&lt;no value&gt;&lt;no value&gt;[a b c]&lt;no value&gt;1",
+    ),
     (r#"{{and 1 2}} {{or 0 ""}}|{{not 0}} {{not "a"}} {{or 1 .nope}}{{and 0 .nope}}"#, "2 |true false 10"),
     ("{{1 | and 2}} {{0 | or 5}} {{0 | and 0}}", "1 5 0"),
     ("{{print}} {{println}}", " \n"),
@@ -72,9 +102,15 @@ pub(super) const OUTPUT: &[(&str, &str)] = &[
     ("{{with $x := $}}{{$x.s}}{{$.Name}}{{end}}", "abcx"),
     (r#"{{(.).s}} {{(index $ "o").k.d}} {{($.l)}}"#, "abc deep [a b c]"),
     ("{{$.Foo}}", "<no value>"),
-    (r#"{{printf "%d" $.none}} {{print $.none}} {{print $.nul $.none}} {{printf "%v %s" $.nul $.ln}}"#, "%!d(<nil>) <nil> <nil> <nil> <nil> [%!s(float64=1) <nil> %!s(float64=2.5)]"),
+    (
+        r#"{{printf "%d" $.none}} {{print $.none}} {{print $.nul $.none}} {{printf "%v %s" $.nul $.ln}}"#,
+        "%!d(<nil>) <nil> <nil> <nil> <nil> [%!s(float64=1) <nil> %!s(float64=2.5)]",
+    ),
     ("{{$.Foo}} {{$.S}}", "<no value> abc"),
-    ("{{range $}}{{.}},{{end}}", "x,true,1.2345678e+07,map[],[],1.5,3,[a b c],[1 <nil> 2.5],map[a:2 z:1],<no value>,map[k:map[d:deep]],abc,"),
+    (
+        "{{range $}}{{.}},{{end}}",
+        "x,true,1.2345678e+07,map[],[],1.5,3,[a b c],[1 <nil> 2.5],map[a:2 z:1],<no value>,map[k:map[d:deep]],abc,",
+    ),
     (r#"{{template "x" $}}{{define "x"}}{{.s}}{{$.s}}{{end}}"#, "abcabc"),
     (r#"{{template "x"}}{{define "x"}}{{.}}|{{.s}}{{$}}{{end}}"#, "<no value>|<no value><no value>"),
     ("{{$y := 1}}{{if true}}{{$y := 2}}{{$y = 3}}{{$y}}{{end}}{{$y}}", "31"),
@@ -92,6 +128,9 @@ pub(super) const OUTPUT: &[(&str, &str)] = &[
     ("{{.name}}", "x"),
     ("{{.metadata}}", "<no value>"),
     (r#"{{print $.big (json $.big)}} {{$.f | printf "%.2f"}}"#, "1.2345678e+0712345678 1.50"),
-    (r#"{{0.1}} {{100.5}} {{1e5}} {{.5}} {{1.}} {{0x1p4}} {{0x1.8p1}} {{1E3}} {{-0.0}} {{1_0.5}} {{'\n'}} {{'\''}} {{'é'}}"#, "0.1 100.5 100000 0.5 1 16 3 1000 -0 10.5 10 39 233"),
+    (
+        r#"{{0.1}} {{100.5}} {{1e5}} {{.5}} {{1.}} {{0x1p4}} {{0x1.8p1}} {{1E3}} {{-0.0}} {{1_0.5}} {{'\n'}} {{'\''}} {{'é'}}"#,
+        "0.1 100.5 100000 0.5 1 16 3 1000 -0 10.5 10 39 233",
+    ),
     (r#"{{"\"'"}} {{'"'}}"#, r#""' 34"#),
 ];

@@ -1,0 +1,183 @@
+//! `images`, `image ls`
+
+use crate::cli::parse::{self, Count, Shape};
+use crate::cli::{Ended, Failure, Globals, global};
+use crate::output::table::List;
+use crate::output::units;
+use dhow_engine::Engine;
+use dhow_engine::image::list::{ImageFilter, Listed};
+use serde_json::{Value, json};
+use std::ffi::OsString;
+
+#[derive(clap::Args)]
+struct Images {
+    /// Show all images (default hides intermediate images)
+    #[arg(short, long)]
+    all: bool,
+    /// Show digests
+    #[arg(long)]
+    digests: bool,
+    /// Filter output based on conditions provided
+    #[arg(short, long, value_name = "filter")]
+    filter: Vec<String>,
+    /// Format output using a custom template: 'table', 'table TEMPLATE', 'json' or a Go TEMPLATE
+    #[arg(long, value_name = "string")]
+    format: Option<String>,
+    /// Don't truncate output
+    #[arg(long)]
+    no_trunc: bool,
+    /// Only show image IDs
+    #[arg(short, long)]
+    quiet: bool,
+    #[arg(hide = true)]
+    rest: Vec<OsString>,
+}
+
+const SHAPE: Shape = Shape {
+    usage: "[OPTIONS] [REPOSITORY[:TAG]]",
+    about: "List images",
+    aliases: "dhow image ls, dhow image list, dhow images",
+    count: Count::AtMost(1),
+};
+
+const TABLE: &str = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
+const TABLE_DIGESTS: &str = "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
+const RAW: &str = "repository: {{.Repository}}\ntag: {{.Tag}}\nimage_id: {{.ID}}\ncreated_at: {{.CreatedAt}}\n\
+                   virtual_size: {{.Size}}\n";
+const RAW_DIGESTS: &str = "repository: {{.Repository}}\ntag: {{.Tag}}\ndigest: {{.Digest}}\nimage_id: {{.ID}}\n\
+                           created_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n";
+const HEADINGS: &[(&str, &str)] = &[
+    ("ID", "IMAGE ID"),
+    ("Repository", "REPOSITORY"),
+    ("Tag", "TAG"),
+    ("Digest", "DIGEST"),
+    ("CreatedSince", "CREATED"),
+    ("CreatedAt", "CREATED AT"),
+    ("Size", "SIZE"),
+    ("Containers", "CONTAINERS"),
+    ("VirtualSize", "SIZE"),
+    ("SharedSize", "SHARED SIZE"),
+    ("UniqueSize", "UNIQUE SIZE"),
+];
+
+/// What stands where an image has no name or digest.
+const NONE: &str = "<none>";
+
+pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
+    let Some(args) = parse::parse::<Images>(&SHAPE, words, |a| a.rest.len())? else { return Ok(0) };
+    let engine = globals.reader()?;
+    let keys = ["dangling", "label", "before", "since", "until", "reference"];
+    let mut filter = filter(&engine, &args.filter, &keys)?;
+    filter.references.extend(args.rest.first().map(|r| global::text(r)));
+    let images = engine.list_images(&filter)?;
+    let with_digests = args.digests || args.format.as_deref().is_some_and(|f| f.contains(".Digest"));
+    let now = global::now();
+    let rows = images.iter().flat_map(|image| rows(image, &filter, with_digests, args.no_trunc, now));
+    let list = List {
+        table: if args.digests { TABLE_DIGESTS } else { TABLE },
+        raw: Some(if args.digests { RAW_DIGESTS } else { RAW }),
+        quiet: "{{.ID}}",
+        headings: HEADINGS,
+        type_name: "*formatter.imageContext",
+    };
+    parse::print(&list.render(args.format.as_deref(), args.quiet, rows)?)
+}
+
+/// One row for each name of an image; one for an image without.
+fn rows(image: &Listed, filter: &ImageFilter, digests: bool, no_trunc: bool, now: i64) -> Vec<Value> {
+    let id = if no_trunc { image.id.to_string() } else { image.id.short().to_owned() };
+    let row = |repository: &str, tag: &str, digest: &str| {
+        let created = image.created;
+        json!({
+            "Containers": "N/A",
+            "CreatedAt": created.map_or_else(|| "N/A".to_owned(), local_time),
+            "CreatedSince": created.map_or_else(|| "N/A".to_owned(), |c| units::ago(c, now)),
+            "Digest": digest,
+            "ID": id,
+            "Repository": repository,
+            "SharedSize": "N/A",
+            "Size": units::short_size(image.size),
+            "Tag": tag,
+            "UniqueSize": "N/A",
+            "VirtualSize": units::short_size(image.size),
+        })
+    };
+    if image.names.is_empty() {
+        let digest = image.manifests.first().map_or_else(|| NONE.to_owned(), ToString::to_string);
+        return vec![row(NONE, NONE, if digests { &digest } else { NONE })];
+    }
+    let names = image.names.iter().filter(|n| filter.names(&n.reference));
+    names
+        .map(|name| {
+            let digest = name.manifest.to_string();
+            let tag = name.reference.tag().unwrap_or(NONE);
+            row(&name.reference.familiar_name(), tag, if digests { &digest } else { NONE })
+        })
+        .collect()
+}
+
+fn local_time(time: i64) -> String {
+    units::date_time(time, jiff::tz::TimeZone::system())
+}
+
+/// A moment as filters give it: how long ago (`24h`, `1h30m`), RFC 3339, a date, or seconds since 1970.
+fn moment(text: &str, now: i64) -> Option<i64> {
+    const SECOND: i64 = 1_000_000_000;
+    if let Ok(seconds) = text.parse::<i64>() {
+        return seconds.checked_mul(SECOND);
+    }
+    if let Ok(ago) = text.parse::<jiff::SignedDuration>() {
+        return now.checked_sub(i64::try_from(ago.as_nanos()).ok()?);
+    }
+    let zone = jiff::tz::TimeZone::system();
+    let local = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(zone).ok();
+    units::parse_rfc3339(text).or_else(|| i64::try_from(local()?.timestamp().as_nanosecond()).ok())
+}
+
+/// The filters of a command line, of those that the command knows.
+pub(crate) fn filter(engine: &Engine, texts: &[String], known: &[&str]) -> Result<ImageFilter, Failure> {
+    let mut filter = ImageFilter::default();
+    for text in texts {
+        let Some((key, value)) = text.split_once('=') else {
+            return Err(Failure::plain(format!(
+                "invalid argument {text:?} for \"-f, --filter\" flag: invalid filter {text:?}"
+            )));
+        };
+        let key = key.trim().to_lowercase();
+        if !known.contains(&key.as_str()) {
+            return Err(Failure::error(format!("invalid filter '{key}'"))
+                .with_hint(format!("known here are: {}", known.join(", "))));
+        }
+        add(engine, &mut filter, &key, value.trim())?;
+    }
+    Ok(filter)
+}
+
+fn add(engine: &Engine, filter: &mut ImageFilter, key: &str, value: &str) -> Result<(), Failure> {
+    let label = || match value.split_once('=') {
+        Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+        None => (value.to_owned(), None),
+    };
+    match key {
+        "dangling" => {
+            filter.dangling = Some(match value.to_lowercase().as_str() {
+                "true" | "1" | "t" => true,
+                "false" | "0" | "f" => false,
+                _ => return Err(Failure::error(format!("invalid filter 'dangling={value}'"))),
+            });
+        }
+        "label" => filter.labels.push(label()),
+        "label!" => filter.without_labels.push(label()),
+        "before" => filter.before = Some(engine.image_created(value)?),
+        "since" => filter.since = Some(engine.image_created(value)?),
+        "until" => {
+            let until = moment(value, global::now());
+            filter.until = Some(until.ok_or_else(|| {
+                Failure::error(format!("invalid filter 'until={value}'"))
+                    .with_hint("give a duration (24h, 10m30s), an RFC 3339 time or seconds since 1970")
+            })?);
+        }
+        _ => filter.references.push(value.to_owned()),
+    }
+    Ok(())
+}

@@ -1,0 +1,5 @@
+//! Commands about dhow itself, one verb per file.
+
+pub(super) mod check;
+pub(super) mod info;
+pub(super) mod version;
