@@ -140,3 +140,87 @@ impl FsContext {
         messages
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+    use std::fs;
+    use std::os::fd::{AsFd, AsRawFd};
+    use std::path::PathBuf;
+
+    fn tmpfs() -> OwnedFd {
+        FsContext::open("tmpfs").unwrap().mount(MountAttrFlags::empty()).unwrap()
+    }
+
+    fn directory(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("dhow-mount-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    fn inside(mount: &OwnedFd) -> PathBuf {
+        format!("/proc/self/fd/{}/.", mount.as_raw_fd()).into()
+    }
+
+    #[test]
+    fn failures_repeat_what_the_kernel_said() {
+        let context = FsContext::open("tmpfs").unwrap();
+        let error = context.set_string("no-such-parameter", OsStr::new("x")).unwrap_err();
+        assert_eq!(error.errno(), Some(Errno::INVAL));
+        assert_eq!(error.messages, ["tmpfs: Unknown parameter 'no-such-parameter'"]);
+        assert!(error.to_string().starts_with("fsconfig no-such-parameter: "), "{error}");
+        assert!(error.to_string().ends_with(" (kernel: tmpfs: Unknown parameter 'no-such-parameter')"), "{error}");
+        let error = FsContext::open("no-such-file-system").unwrap_err();
+        assert_eq!((error.errno(), error.messages.len()), (Some(Errno::NODEV), 0));
+    }
+
+    #[test]
+    fn a_detached_mount_is_used_without_a_place() {
+        let mount = tmpfs();
+        fs::write(inside(&mount).join("file"), "x").unwrap();
+        let read_only = MountAttrFlags::MOUNT_ATTR_RDONLY;
+        set_attributes(mount.as_fd(), read_only, MountAttrFlags::empty()).unwrap();
+        let error = fs::write(inside(&mount).join("file"), "y").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ReadOnlyFilesystem);
+        set_attributes(mount.as_fd(), MountAttrFlags::empty(), read_only).unwrap();
+        fs::write(inside(&mount).join("file"), "z").unwrap();
+    }
+
+    #[test]
+    fn mounts_made_aside_are_seen_by_nobody_else() {
+        let path = directory("aside");
+        let clone = aside(Aside::Mounts, || -> Result<OwnedFd, MountError> {
+            attach(tmpfs().as_fd(), &path)?;
+            fs::write(path.join("file"), "x").unwrap();
+            let clone = clone_tree(&path)?;
+            unmount(&path)?;
+            assert_eq!(fs::read_dir(&path).unwrap().count(), 0);
+            assert_eq!(unmount(&path).unwrap_err().errno(), Some(Errno::INVAL));
+            mount_classic("tmpfs", &path, MountFlags::RDONLY, OsStr::new("size=4096,mode=0711"))?;
+            assert!(fs::write(path.join("file"), "x").is_err());
+            Ok(clone)
+        });
+        assert_eq!(fs::read_to_string(inside(&clone.unwrap()).join("file")).unwrap(), "x");
+        fs::write(path.join("file"), "not read-only").unwrap();
+        fs::remove_dir_all(&path).unwrap();
+    }
+
+    #[test]
+    fn a_working_directory_aside_leaves_ours_alone() {
+        let before = std::env::current_dir().unwrap();
+        let there = aside(Aside::WorkingDirectory, || -> Result<PathBuf, MountError> {
+            std::env::set_current_dir("/proc").unwrap();
+            Ok(std::env::current_dir().unwrap())
+        });
+        assert_eq!(there.unwrap(), PathBuf::from("/proc"));
+        assert_eq!(std::env::current_dir().unwrap(), before);
+    }
+
+    #[test]
+    fn long_options_are_refused_before_the_kernel_cuts_them() {
+        let long = "x".repeat(CLASSIC_DATA_MAX + 1);
+        let error = mount_classic("tmpfs", &PathBuf::from("/nowhere"), MountFlags::empty(), OsStr::new(&long));
+        assert_eq!(error.unwrap_err().errno(), Some(Errno::INVAL));
+    }
+}

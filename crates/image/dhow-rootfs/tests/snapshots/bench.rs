@@ -63,7 +63,7 @@ impl Drop for Bench {
 
 pub(crate) fn scratch(name: &str) -> PathBuf {
     assert!(rustix::process::geteuid().is_root(), "these tests mount file systems: run them as root");
-    let dir = std::env::temp_dir().join(format!("dhow-snapshots-{}", std::process::id())).join(name);
+    let dir = std::env::temp_dir().join(format!("dhow-snapshots-{}-{name}", std::process::id()));
     fs::create_dir_all(&dir).unwrap();
     dir
 }
