@@ -8,8 +8,8 @@
 //! list. Here every field that this file does not name is kept in `extra` and written back, and a `null` is read as
 //! absent.
 //!
-//! Fields are written in the order of Docker's own structure, empty ones are left out, and maps are sorted, as Go's
-//! encoder does.
+//! Fields are written in the order of the specification, with Docker's behind them; empty ones are left out, and maps
+//! are sorted, as Go's encoder does.
 
 use crate::digest::Digest;
 use crate::platform::Platform;

@@ -1,8 +1,8 @@
-//! The words of the field, without policy: references, digests, platforms, image documents and
-//! error kinds. Parsers here take text or bytes and do no I/O.
+//! The words of the field, without policy: references, digests, platforms, media types, image documents, Dockerfile
+//! instructions and error kinds. Parsers here take text or bytes and do no I/O.
 //!
-//! Follows the OCI image specification 1.1, Docker's image specification 1.3 (which adds fields to
-//! the configuration) and the grammar of `distribution/reference`.
+//! Follows the OCI image specification 1.1, Docker's image specification 1.3 (which adds fields to the configuration),
+//! the grammar of `distribution/reference` and the Dockerfile reference.
 
 pub mod change;
 pub mod digest;

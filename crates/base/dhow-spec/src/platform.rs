@@ -314,7 +314,13 @@ fn normalize_architecture(architecture: &str, variant: &str) -> (String, String)
 
 /// 7 of `v7`.
 fn variant_number(variant: &str) -> Option<u32> {
-    variant.strip_prefix('v').unwrap_or(variant).parse().ok()
+    number(variant.strip_prefix('v')?)
+}
+
+/// A number without leading zeros or a sign: `v09` is not `v9`.
+fn number(text: &str) -> Option<u32> {
+    let canonical = text.bytes().all(|b| b.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    if canonical { text.parse().ok() } else { None }
 }
 
 fn arm_down_from(variant: &str) -> Vec<String> {
@@ -328,7 +334,7 @@ fn arm_down_from(variant: &str) -> Vec<String> {
 fn arm64_down_from(variant: &str) -> Vec<String> {
     let version = if variant.is_empty() { "8" } else { variant.strip_prefix('v').unwrap_or_default() };
     let (major, minor) = match version.split_once('.') {
-        Some((major, minor)) => (major, minor.parse().ok()),
+        Some((major, minor)) => (major, number(minor)),
         None => (version, Some(0)),
     };
     let v8 = |newest: u32| (0..=newest).rev().map(|n| if n == 0 { String::new() } else { format!("v8.{n}") });
