@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::harness::{Folder, Layer, Layout, Stacked, Store, Tree, made, path, reference, run};
@@ -28,17 +28,32 @@ fn real(name: &str) {
     let archive = made(&format!("{name}.docker.tar"));
     store.dhow(&["load", "-i", path(&archive)]).ok();
     let image = format!("example.org/{name}:made");
-    let unpacked = Folder::new("archive");
-    run(Command::new("tar").arg("-C").arg(unpacked.path()).arg("-xf").arg(&archive)).ok();
-    let manifest: serde_json::Value =
-        serde_json::from_slice(&fs::read(unpacked.join("manifest.json")).unwrap()).unwrap();
-    let layers = manifest[0]["Layers"].as_array().unwrap();
-    let files: Vec<PathBuf> = layers.iter().map(|layer| unpacked.join(layer.as_str().unwrap())).collect();
-    assert!(files.len() > 2, "{manifest}");
+    let (_unpacked, files) = plain_layers(&archive);
     let expected = reference(&files);
     let found = Tree::of(&Stacked::new(&store.layers(&image)).path());
     assert!(found.has("srv/app/listen") && !found.has("etc/motd"));
     found.assert_same(&Tree::of(&expected.join("root")));
+}
+
+/// The plain layer tars of a docker archive, bottom first.
+fn plain_layers(archive: &Path) -> (Folder, Vec<PathBuf>) {
+    let unpacked = Folder::new("archive");
+    run(Command::new("tar").arg("-C").arg(unpacked.path()).arg("-xf").arg(archive)).ok();
+    let manifest = fs::read(unpacked.join("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let layers = manifest[0]["Layers"].as_array().unwrap().iter();
+    let files: Vec<PathBuf> = layers.map(|layer| unpacked.join(layer.as_str().unwrap())).collect();
+    assert!(files.len() > 2, "{manifest}");
+    (unpacked, files)
+}
+
+#[test]
+fn the_reference_itself_is_what_umoci_unpacks() {
+    let (_unpacked, files) = plain_layers(&made("nginx.docker.tar"));
+    let (expected, bundle) = (reference(&files), Folder::new("bundle"));
+    let image = format!("{}:nginx", path(&made("oci")));
+    run(Command::new("umoci").args(["unpack", "--image", &image, path(&bundle.join("made"))])).ok();
+    Tree::of(&expected.join("root")).assert_same(&Tree::of(&bundle.join("made/rootfs")));
 }
 
 #[test]

@@ -145,7 +145,8 @@ pub(crate) fn reference(layers: &[PathBuf]) -> Folder {
         make_way(&root, &entries);
         let mut tar = Command::new("tar");
         tar.arg("-C").arg(&root).args(["--numeric-owner", "--same-owner", "-p", "--xattrs", "--xattrs-include=*"]);
-        run(tar.args(["--exclude=.wh.*", "-xf"]).arg(layer)).ok();
+        // Times of directories last: archives need not be ordered so that a directory's entries come together.
+        run(tar.args(["--delay-directory-restore", "--exclude=.wh.*", "-xf"]).arg(layer)).ok();
         for (path, modified) in kept {
             if let Ok(folder) = File::open(&path) {
                 folder.set_times(FileTimes::new().set_modified(modified)).unwrap();

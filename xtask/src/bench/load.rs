@@ -20,7 +20,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     })];
     if on_path("podman") {
         let version = output(Command::new("podman").arg("--version"))?;
-        cases.push(Case::new(version.trim().replace(" version", ""), || {
+        cases.push(Case::new(name(&version), || {
             let disk = Disk::fresh(options, 6)?;
             let mut podman = Command::new("podman");
             podman.arg("--root").arg(disk.path().join("root")).arg("--runroot").arg(disk.path().join("run"));
@@ -33,7 +33,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     }
     if let Some(root) = &options.peers_root {
         for engine in ["podman", "docker"] {
-            cases.push(Case::new(format!("{engine} of PEERS_ROOT"), move || peer(options, root, engine, image)));
+            let version = output(Command::new("chroot").arg(root).args([engine, "--version"]))?;
+            cases.push(Case::new(name(&version), move || peer(options, root, engine, image)));
         }
     } else {
         eprintln!("xtask: PEERS_ROOT is not set: no newer podman and no docker in this run");
@@ -42,6 +43,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let size = std::fs::metadata(image).map_err(Failure::at(image))?.len() >> 20;
     let about = format!("load of 12 layers, {size} MiB gzip, into an empty store on a fresh ext4");
     Report { name: "load", about, cases, figures: &[Figure::WallSeconds, Figure::CpuMillis] }.publish(options)
+}
+
+/// "Docker version 28.5.2, build ecc6942" -> "docker 28.5.2"
+fn name(version: &str) -> String {
+    let mut words = version.split([' ', ',', '\n']).filter(|word| !word.is_empty() && *word != "version");
+    format!("{} {}", words.next().unwrap_or_default().to_lowercase(), words.next().unwrap_or_default())
 }
 
 /// An engine inside the chroot, its daemon (if it has one) running before the clock does; bench/peer says what it took.

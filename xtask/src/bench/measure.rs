@@ -47,11 +47,21 @@ pub(crate) fn interleave(cases: &mut [Case<'_>], rounds: usize) -> Result<Vec<(S
 
 /// Wall and CPU time of a command; fails when it fails. Its output is dropped.
 pub(crate) fn time(command: &mut Command) -> Result<Sample, Failure> {
-    let before = children()?;
+    let before = usage(UsageWho::RUSAGE_CHILDREN)?;
     let start = Instant::now();
     succeed(command)?;
     let wall = start.elapsed().as_secs_f64();
-    let after = children()?;
+    let after = usage(UsageWho::RUSAGE_CHILDREN)?;
+    Ok(Sample { wall, cpu: cpu(&after) - cpu(&before), peak: 0 })
+}
+
+/// As `time`, for work of this program's own.
+pub(crate) fn time_own(work: impl FnOnce() -> Result<(), Failure>) -> Result<Sample, Failure> {
+    let before = usage(UsageWho::RUSAGE_SELF)?;
+    let start = Instant::now();
+    work()?;
+    let wall = start.elapsed().as_secs_f64();
+    let after = usage(UsageWho::RUSAGE_SELF)?;
     Ok(Sample { wall, cpu: cpu(&after) - cpu(&before), peak: 0 })
 }
 
@@ -71,7 +81,7 @@ pub(crate) fn time_and_memory(command: &Command) -> Result<Sample, Failure> {
 pub(crate) fn measured(args: &[String]) -> Result<(), Failure> {
     let Some((program, args)) = args.split_first() else { return Err(Failure::new("measured: no command")) };
     let sample = time(Command::new(program).args(args))?;
-    println!("{} {} {}", sample.wall, sample.cpu, children()?.max_rss());
+    println!("{} {} {}", sample.wall, sample.cpu, usage(UsageWho::RUSAGE_CHILDREN)?.max_rss());
     Ok(())
 }
 
@@ -87,8 +97,8 @@ fn succeed(command: &mut Command) -> Result<(), Failure> {
     Ok(())
 }
 
-fn children() -> Result<Usage, Failure> {
-    getrusage(UsageWho::RUSAGE_CHILDREN).map_err(|e| Failure::new(format!("getrusage: {e}")))
+fn usage(whose: UsageWho) -> Result<Usage, Failure> {
+    getrusage(whose).map_err(|e| Failure::new(format!("getrusage: {e}")))
 }
 
 fn cpu(usage: &Usage) -> f64 {

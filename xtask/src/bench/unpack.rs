@@ -1,10 +1,9 @@
 //! One gzip layer of a real root file system onto a fresh file system each time.
 
 use std::process::Command;
-use std::time::Instant;
 
 use super::disk::Disk;
-use super::measure::{Case, Sample, interleave, time};
+use super::measure::{Case, Sample, interleave, time, time_own};
 use super::report::{Figure, Report};
 use super::{Options, inputs, limit};
 use crate::failure::Failure;
@@ -21,12 +20,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     };
     let pipeline = |durable: bool| {
         let packed = packed.clone();
-        move |disk: &Disk| {
-            let start = Instant::now();
-            limit::unpack(&packed, disk.path(), durable)?;
-            // Its CPU time is this program's own and is not told apart.
-            Ok(Sample { wall: start.elapsed().as_secs_f64(), cpu: 0.0, peak: 0 })
-        }
+        move |disk: &Disk| time_own(|| limit::unpack(&packed, disk.path(), durable))
     };
     let load = |disk: &Disk| time(dhow(options, disk).args(["load", "--quiet", "--input"]).arg(&image));
     let import = |disk: &Disk| time(dhow(options, disk).arg("import").arg(&packed).arg("example.org/debian:import"));
