@@ -17,11 +17,15 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Failure> {
     // What users get is what is tested end to end: the release build.
     step(project::cargo().args(["build", "--release", "--locked", "--package", "dhow"]))?;
     let dhow = project::built(&metadata, "release", "dhow")?;
+    if filter.is_none() {
+        // nextest leaves these out.
+        step(project::cargo().args(["test", "--workspace", "--doc", "--locked", "--quiet"]))?;
+    }
     let mut tests = project::cargo();
     if project::on_path("cargo-nextest") {
         tests.args(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"]);
     } else {
-        tests.args(["test", "--workspace", "--locked", "--no-fail-fast"]);
+        tests.args(["test", "--workspace", "--all-targets", "--locked", "--no-fail-fast"]);
     }
     tests.args(filter).env("DHOW", &dhow);
     if !is_root() {
