@@ -1,3 +1,5 @@
+//! Instructions and what becomes of a configuration, or of the hope for one.
+
 use super::*;
 
 /// Applies changes to an empty Linux configuration and gives its run part as JSON.
