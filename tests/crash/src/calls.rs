@@ -115,8 +115,7 @@ pub(crate) fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
     for call in all() {
         let creating = |argument| {
             let flag = u64::from(libc::O_CREAT.unsigned_abs());
-            let is_set =
-                SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(flag), flag)?;
+            let is_set = SeccompCondition::new(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(flag), flag)?;
             // O_TMPFILE makes a file too, one without a name; its own bit is the one beside O_DIRECTORY.
             let nameless = u64::from((libc::O_TMPFILE & !libc::O_DIRECTORY).unsigned_abs());
             let is_nameless =

@@ -21,6 +21,9 @@ use crate::trace::{Side, Step};
 /// A scenario that is broken is broken; more findings of the same kind only cost time.
 const ENOUGH_VIOLATIONS: u64 = 10;
 
+/// So many steps at the end of a command are chosen more often.
+const LAST_STEPS: u64 = 40;
+
 /// Runs the plan; true when no promise was broken.
 pub(crate) fn run(plan: &KillPlan) -> Result<bool, Failure> {
     let began = Instant::now();
@@ -36,10 +39,14 @@ pub(crate) fn run(plan: &KillPlan) -> Result<bool, Failure> {
     let tallies: Mutex<Vec<(&'static str, Tally)>> =
         Mutex::new(plan.scenarios.iter().map(|scenario| (scenario.name, Tally::default())).collect());
     let results: Vec<Result<(), Failure>> = thread::scope(|scope| {
-        let workers: Vec<_> = (0..plan.jobs).map(|worker| scope.spawn({
-            let (run, tallies) = (&run, &tallies);
-            move || run.worker(worker, tallies)
-        })).collect();
+        let workers: Vec<_> = (0..plan.jobs)
+            .map(|worker| {
+                scope.spawn({
+                    let (run, tallies) = (&run, &tallies);
+                    move || run.worker(worker, tallies)
+                })
+            })
+            .collect();
         workers.into_iter().map(|worker| worker.join().expect("a worker does not panic")).collect()
     });
     for result in results {
@@ -120,7 +127,9 @@ impl Run<'_> {
             let longest = prepared.duration.as_micros() as u64 * 11 / 10;
             return Point::Time(Duration::from_micros(random.below(longest)));
         }
-        let number = 1 + random.below(prepared.steps + 1);
+        // Commands end with what matters most, the commit and the sweep behind it, which is few of their steps.
+        let first = if random.chance(30) { prepared.steps.saturating_sub(LAST_STEPS) } else { 0 };
+        let number = 1 + first + random.below(prepared.steps + 1 - first);
         Point::Step(Step { number, side: side(&mut random) })
     }
 
@@ -130,13 +139,7 @@ impl Run<'_> {
     }
 
     /// One trial; tells whether the command came to its end.
-    fn trial(
-        &self,
-        prepared: &Prepared,
-        index: u64,
-        point: Point,
-        tally: &mut Tally,
-    ) -> Result<bool, Failure> {
+    fn trial(&self, prepared: &Prepared, index: u64, point: Point, tally: &mut Tally) -> Result<bool, Failure> {
         let mut random = Random::new(self.plan.seed, prepared.scenario.name, index);
         match kill_trial::run(prepared, point, &mut random) {
             Ok(trial) => {

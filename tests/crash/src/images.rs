@@ -79,12 +79,8 @@ const UPPER: &[Item] = &[
 ];
 /// Not whole by itself: a parent without an entry, and a hard link to a file below.
 const LEANING: &[Item] = &[File("opt/deep/er/file", 5000), HardLink("opt/deep/er/tool", "usr/bin/tool")];
-const PLAIN: &[Item] = &[
-    Directory("srv/", 0o755),
-    File("srv/page", 12_000),
-    File("srv/big", 600_000),
-    Symlink("srv/latest", "page"),
-];
+const PLAIN: &[Item] =
+    &[Directory("srv/", 0o755), File("srv/page", 12_000), File("srv/big", 600_000), Symlink("srv/latest", "page")];
 const SMALL: &[Item] = &[Directory("run/", 0o755), File("run/flag", 1)];
 
 struct Layer {

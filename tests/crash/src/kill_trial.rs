@@ -119,7 +119,8 @@ fn kill(prepared: &Prepared, point: Point, random: &mut Random, trial: &mut Tria
             Point::Step(step) => by_step(prepared, step),
             Point::Time(time) => by_time(prepared, time),
         };
-        let done = beside.map(|(beside, other)| (beside, other.join().expect("the thread of a command does not panic")));
+        let done =
+            beside.map(|(beside, other)| (beside, other.join().expect("the thread of a command does not panic")));
         trial.killed = killed?;
         match done {
             None => Ok(false),
@@ -272,11 +273,7 @@ fn throw_all_away(prepared: &Prepared) -> Result<(), Failure> {
 }
 
 /// Removes every image and looks for files that stay.
-pub(crate) fn throw_away(
-    dhow: &crate::process::Dhow,
-    lens: &picture::Lens,
-    when: &str,
-) -> Result<(), Failure> {
+pub(crate) fn throw_away(dhow: &crate::process::Dhow, lens: &picture::Lens, when: &str) -> Result<(), Failure> {
     let (_, ids) = picture::images(dhow, lens, when)?;
     if !ids.is_empty() {
         let ids: Vec<&str> = ids.iter().map(String::as_str).collect();

@@ -152,12 +152,7 @@ impl Tree<'_> {
         Ok(lines)
     }
 
-    fn entry(
-        &self,
-        path: &Path,
-        links: &mut HashMap<u64, PathBuf>,
-        lines: &mut Vec<String>,
-    ) -> io::Result<()> {
+    fn entry(&self, path: &Path, links: &mut HashMap<u64, PathBuf>, lines: &mut Vec<String>) -> io::Result<()> {
         let full = self.root.join(path);
         let metadata = fs::symlink_metadata(&full)?;
         let kind = metadata.file_type();
@@ -187,7 +182,8 @@ impl Tree<'_> {
             attributes(&full)?,
         ));
         if kind.is_dir() {
-            let mut names: Vec<_> = fs::read_dir(&full)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
+            let mut names: Vec<_> =
+                fs::read_dir(&full)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<_>>()?;
             names.sort();
             for name in names {
                 self.entry(&path.join(name), links, lines)?;

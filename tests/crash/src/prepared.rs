@@ -267,7 +267,7 @@ pub(crate) fn show(images: &BTreeSet<Listed>) -> String {
 pub(crate) fn empty(directory: &Path) -> Result<(), Failure> {
     match fs::remove_dir_all(directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            return Err(Failure::Io { what: "empty", path: directory.to_owned(), source: error });
+            Err(Failure::Io { what: "empty", path: directory.to_owned(), source: error })
         }
         _ => fs::create_dir_all(directory).map_err(Failure::io("create", directory)),
     }

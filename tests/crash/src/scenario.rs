@@ -78,13 +78,7 @@ pub(crate) const ALL: &[Scenario] = &[
         idempotent: true,
         ..NONE
     },
-    Scenario {
-        name: "import",
-        setup: &[LOAD_BASE],
-        command: "import {in}/rootfs.tar imported:1",
-        dated: true,
-        ..NONE
-    },
+    Scenario { name: "import", setup: &[LOAD_BASE], command: "import {in}/rootfs.tar imported:1", dated: true, ..NONE },
     Scenario {
         name: "tag-new",
         setup: &[LOAD_BASE, LOAD_OTHER],
@@ -148,13 +142,7 @@ pub(crate) const ALL: &[Scenario] = &[
         idempotent: true,
         ..NONE
     },
-    Scenario {
-        name: "rmi-beside-load",
-        setup: &[LOAD_BASE],
-        command: "rmi base:1",
-        beside: beside(LOAD_APP),
-        ..NONE
-    },
+    Scenario { name: "rmi-beside-load", setup: &[LOAD_BASE], command: "rmi base:1", beside: beside(LOAD_APP), ..NONE },
     Scenario { name: "load-beside-load", command: LOAD_APP, beside: beside(LOAD_APP), idempotent: true, ..NONE },
     Scenario { name: "load-beside-other", command: LOAD_APP, beside: beside(LOAD_THIRD), idempotent: true, ..NONE },
     Scenario {

@@ -88,7 +88,8 @@ pub(crate) fn run(
     // The process is reaped by the loop below, through waitpid; std's handle is only its number.
     let leader = Pid::from_raw(child.id().cast_signed());
     let guard = watchdog.watch(child.id());
-    let mut tracer = Tracer { leader, stop, watched, steps: 0, started: false, seen: HashSet::new(), ended: None, call: None };
+    let mut tracer =
+        Tracer { leader, stop, watched, steps: 0, started: false, seen: HashSet::new(), ended: None, call: None };
     tracer.begin()?;
     let finished = tracer.follow()?;
     if guard.expired() {
@@ -167,17 +168,16 @@ impl Tracer<'_> {
         if event == Event::PTRACE_EVENT_EXEC as i32 && pid == self.leader {
             self.started = true;
         }
-        if event == Event::PTRACE_EVENT_SECCOMP as i32 && self.started && self.call.is_none() {
-            if let Some(call) = self.counted(pid) {
-                self.steps += 1;
-                match self.stop {
-                    Some(stop) if stop.number == self.steps && stop.side == Side::Before => return self.kill(pid, call),
-                    Some(stop) if stop.number == self.steps => {
-                        self.ended = Some((pid, call));
-                        return go_on(ptrace::syscall(pid, None));
-                    }
-                    _ => {}
+        let step = event == Event::PTRACE_EVENT_SECCOMP as i32 && self.started && self.call.is_none();
+        if let Some(call) = step.then(|| self.counted(pid)).flatten() {
+            self.steps += 1;
+            match self.stop {
+                Some(stop) if stop.number == self.steps && stop.side == Side::Before => return self.kill(pid, call),
+                Some(stop) if stop.number == self.steps => {
+                    self.ended = Some((pid, call));
+                    return go_on(ptrace::syscall(pid, None));
                 }
+                _ => {}
             }
         }
         go_on(ptrace::cont(pid, None))

@@ -84,7 +84,8 @@ pub(crate) fn bring_in(store: &mut Store, images: Vec<Incoming>) -> Result<()> {
             .map(|layer| json!({"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": digest(layer), "size": layer.len()}))
             .collect();
         let config = json!({"digest": digest(&incoming.config), "size": incoming.config.len()});
-        let manifest = incoming.manifest.unwrap_or_else(|| json!({"config": config, "layers": layers}).to_string().into_bytes());
+        let manifest =
+            incoming.manifest.unwrap_or_else(|| json!({"config": config, "layers": layers}).to_string().into_bytes());
         let mut blobs = vec![digest(&manifest), digest(&incoming.config)];
         blobs.extend(incoming.layers.iter().map(|layer| digest(layer)));
         let plain: Vec<Vec<u8>> = incoming.layers.iter().map(|layer| plain(layer)).collect::<Result<_>>()?;

@@ -32,13 +32,8 @@ pub(crate) struct Store {
 impl Store {
     /// Opens for reading: takes no lock, changes nothing.
     pub(crate) fn read(root: &Path, fault: Fault) -> Result<Store> {
-        let mut store = Store {
-            root: root.to_owned(),
-            fault,
-            images: BTreeMap::new(),
-            names: BTreeMap::new(),
-            _lock: None,
-        };
+        let mut store =
+            Store { root: root.to_owned(), fault, images: BTreeMap::new(), names: BTreeMap::new(), _lock: None };
         store.reload()?;
         Ok(store)
     }
@@ -83,9 +78,7 @@ impl Store {
         let images: BTreeMap<&String, Value> = self
             .images
             .iter()
-            .map(|(id, image)| {
-                (id, json!({"manifest": image.manifest, "layers": image.layers, "blobs": image.blobs}))
-            })
+            .map(|(id, image)| (id, json!({"manifest": image.manifest, "layers": image.layers, "blobs": image.blobs})))
             .collect();
         let document = json!({"images": images, "names": self.names}).to_string();
         let path = self.root.join("ledger.json");
@@ -127,7 +120,8 @@ impl Store {
                 swept.push(entry?.path());
             }
         }
-        if self.fault != Fault::KeepOrphans {
+        // Who takes a layer for whole because it is there does not sweep it either.
+        if !matches!(self.fault, Fault::KeepOrphans | Fault::UnpackInPlace) {
             let blobs: BTreeSet<&String> = self.images.values().flat_map(|image| &image.blobs).collect();
             let layers: BTreeSet<String> =
                 self.images.values().flat_map(|image| &image.layers).map(|layer| layer.replace(':', "-")).collect();
