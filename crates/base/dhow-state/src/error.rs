@@ -202,9 +202,10 @@ impl Classify for StateError {
             StateError::ReadOnlyFileSystem { .. } => {
                 "mount it writable, or pass --root and --runroot of a writable place".to_owned()
             }
-            StateError::Damaged { .. } | StateError::BadValue { .. } => {
-                "run `dhow system check` to see what is affected".to_owned()
+            StateError::Damaged { .. } => {
+                "put a copy of it back, or move the store away and load the images again".to_owned()
             }
+            StateError::BadValue { .. } => "run `dhow system check` to see what is affected".to_owned(),
             StateError::ForeignOwner { owner, .. } => {
                 format!("run as user {owner}, or pass --root and --runroot of your own")
             }

@@ -68,7 +68,7 @@ impl Ledger {
         if layout.stat(Path::new(LEDGER))?.is_none() {
             return Ledger::make(layout, path, lock);
         }
-        let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let connection = connect_for_writing(&path)?;
         match schema::standing(&connection, &path)? {
             Standing::Current => Ok(Ledger::new(path, Some(lock), true, connection)),
             Standing::Unmade => {
@@ -130,7 +130,7 @@ impl Ledger {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(e) => return Err(StateError::io("make", &path, e)),
         }
-        let connection = connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let connection = connect_for_writing(&path)?;
         if schema::standing(&connection, &path)? == Standing::Unmade {
             let failed = |e| StateError::sql("make the ledger", &path, e);
             // Remembered in the file from here on.
@@ -280,12 +280,15 @@ fn open_lock(layout: &Layout, for_writing: bool) -> Result<OwnedFd, StateError> 
 }
 
 /// Opens the file and sets what a connection, unlike a file, does not remember.
-fn connect(path: &Path, access: OpenFlags) -> Result<Connection, StateError> {
-    let failed = |e| StateError::sql("open", path, e);
+fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     // NO_MUTEX: one thread at a time is our own mutex's business.
-    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(failed)?;
-    configure(&connection).map_err(failed)?;
+    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    configure(&connection)?;
     Ok(connection)
+}
+
+fn connect_for_writing(path: &Path) -> Result<Connection, StateError> {
+    connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|e| StateError::sql("open", path, e))
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
@@ -305,18 +308,22 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
 /// the database file is all there is, and nobody can change it: `immutable`.
 fn connect_for_reading(layout: &Layout, path: &Path) -> Result<Connection, StateError> {
     use rusqlite::ErrorCode as C;
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let probe = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()));
-    match probe.map_err(|e| (e.sqlite_error_code(), e)) {
-        Ok(()) => Ok(connection),
-        Err((Some(C::CannotOpen | C::ReadOnly), _))
-            if layout.stat(Path::new(LOG))?.is_none_or(|log| log.st_size == 0) =>
-        {
-            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-            connect(Path::new(&immutable_uri(path)), flags)
-        }
-        Err((_, e)) => Err(StateError::sql("read", path, e)),
-    }
+    let shared = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
+        // The log is not opened before something is read.
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(connection)
+    });
+    let alone = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        connect(Path::new(&immutable_uri(path)), flags)
+    };
+    let is_empty = |name| Ok::<_, StateError>(layout.stat(Path::new(name))?.is_none_or(|stat| stat.st_size == 0));
+    let opened = match shared.map_err(|e| (e.sqlite_error_code(), e)) {
+        Ok(connection) => Ok(connection),
+        Err((Some(C::CannotOpen | C::ReadOnly), _)) if is_empty(LOG)? => alone(),
+        Err((_, e)) => Err(e),
+    };
+    opened.map_err(|e| StateError::sql("open", path, e))
 }
 
 /// `file:` URI (RFC 3986) of a path, with every byte escaped that could mean something else.

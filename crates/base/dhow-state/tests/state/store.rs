@@ -180,7 +180,7 @@ pub(crate) fn bring_layer(operation: &Operation<'_>, key: &Digest) -> Result<(),
 
 /// The names below a directory of the store, sorted.
 pub(crate) fn names(directory: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(directory).map(|e| e.flatten().collect()).unwrap_or(Vec::new());
+    let entries: Vec<_> = std::fs::read_dir(directory).map(|e| e.flatten().collect()).unwrap_or_default();
     let mut names: Vec<_> = entries.into_iter().map(|e| e.file_name().into_string().unwrap()).collect();
     names.sort();
     names

@@ -36,4 +36,10 @@ fn a_thousand_images() {
     println!("open to write: {:?}", best_of(50, || drop(scratch.open())));
     let open_and_list = || assert_eq!(scratch.open_to_read().read(|r| r.list_images()).unwrap().len(), 1000);
     println!("open and list: {:?}", best_of(50, open_and_list));
+    // The log grows with each transaction until it is copied into the ledger; opening reads it.
+    let opened = |_| {
+        crate::roles::record(&scratch.open(), 1).unwrap();
+        best_of(3, || drop(scratch.open_to_read()))
+    };
+    println!("open to read, at the longest log: {:?}", (0..200).map(opened).max().unwrap());
 }
