@@ -166,7 +166,7 @@ mod tests {
     fn records_must_fit_their_length() {
         let limits = Limits::default();
         assert!(Pax::parse(b"9 size=1\n", &limits).is_ok());
-        for bad in ["9 size=12", "10 size=1\n", "8 size=1\n", "size=1\n", "5 a=\n", "2 \n", "0 \n", "9  size=1\n"] {
+        for bad in ["9 size=12", "11 size=1\n", "8 size=1\n", "size=1\n", "4 a=\n", "2 \n", "0 \n", "9  size=1\n"] {
             assert!(Pax::parse(bad.as_bytes(), &limits).is_err(), "{bad:?}");
         }
         assert!(Pax::parse(b"11 path=a\0b\n", &limits).is_err());

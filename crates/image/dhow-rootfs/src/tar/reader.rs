@@ -70,6 +70,11 @@ impl<R: BufRead> Reader<R> {
         self.input.offset()
     }
 
+    /// Bytes of the present member's content that are still in the stream: less than its size when it has holes.
+    pub fn stored(&self) -> u64 {
+        self.content.stored
+    }
+
     /// The next member, passing over what is left of the present one; nothing at the end of the archive. An archive
     /// ends with two blocks of zeros, or where the stream ends between members.
     ///

@@ -4,7 +4,7 @@ use super::attributes::{Attributes, Creator};
 use super::directories::{Directories, DirectoryId, ROOT};
 use super::names::{Meaning, meaning};
 use super::space::Space;
-use super::{Observer, Outcome, UnpackJob, Unpacked};
+use super::{Observer, Outcome, UnpackJob, Unpacked, Unsettled};
 use crate::below::{OPAQUE, is_whiteout};
 use crate::tar::{Fault, Reader, TarError};
 use crate::{Below, Entry, EntryKind, RootfsError};
@@ -134,11 +134,9 @@ impl<'a> Layer<'a> {
                 self.delete(at, name, entry)
             }
             Meaning::File(parents, name) => {
-                if !self.space.has_room_for(entry.size).map_err(failed("look at the file system", entry))? {
-                    // The size of a sparse file says nothing; its content is looked at as it is written.
-                    if !matches!(entry.kind, EntryKind::File) || self.is_full(entry)? {
-                        return Err(self.no_room(entry));
-                    }
+                let room = self.space.has_room_for(reader.stored());
+                if !room.map_err(failed("look at the file system", entry))? {
+                    return Err(self.no_room(entry));
                 }
                 let at = self.parent(&parents, entry)?;
                 self.make(at, name, entry, reader)
@@ -169,10 +167,6 @@ impl<'a> Layer<'a> {
                 self.make_special(at, name, FileType::BlockDevice, rustix::fs::makedev(*major, *minor), entry)
             }
         }
-    }
-
-    fn is_full(&mut self, entry: &Entry) -> Result<bool, RootfsError> {
-        Ok(!self.space.may_write(0).map_err(failed("look at the file system", entry))?)
     }
 
     pub(super) fn no_room(&self, entry: &Entry) -> RootfsError {
@@ -254,8 +248,11 @@ impl<'a> Layer<'a> {
     }
 
     /// Whether a mark that hides something below would have nothing to hide.
-    fn shows_nothing_below(&self, at: DirectoryId) -> bool {
-        self.bottom || self.directories.is_cut_off(at)
+    fn shows_nothing_below(&mut self, at: DirectoryId) -> bool {
+        let cut_off = self.directories.is_cut_off(at);
+        // On top of other layers there would be a mark.
+        self.asked_below |= self.bottom && !cut_off;
+        self.bottom || cut_off
     }
 
     fn delete(&mut self, at: DirectoryId, name: &[u8], entry: &Entry) -> Result<(), RootfsError> {
@@ -306,12 +303,7 @@ impl<'a> Layer<'a> {
 
     /// Sets what waits for the end, and says what came of the layer.
     pub(super) fn finish(mut self, diff_id: Option<Digest>) -> Result<Outcome, RootfsError> {
-        let unnamed = |id: &DirectoryId| self.directories.get(*id).needs_below;
-        let needs = self.missing.take().or_else(|| {
-            let first = self.directories.all().find(unnamed)?;
-            Some(self.directories.path(first))
-        });
-        if let Some(path) = needs {
+        if let Some(path) = self.missing.take() {
             return Ok(Outcome::NeedsBelow { path });
         }
         for id in self.directories.all() {
@@ -321,6 +313,13 @@ impl<'a> Layer<'a> {
                 source,
             })?;
         }
-        Ok(Outcome::Unpacked(Unpacked { diff_id, size: self.size, entries: self.entries, whole: !self.asked_below }))
+        let unnamed = self.directories.all().filter(|id| self.directories.get(*id).needs_below);
+        let unnamed: Vec<_> = unnamed.map(|id| self.directories.path(id)).collect();
+        let whole = !self.asked_below && unnamed.is_empty();
+        let unpacked = Unpacked { diff_id, size: self.size, entries: self.entries, whole };
+        Ok(match unnamed.is_empty() {
+            true => Outcome::Unpacked(unpacked),
+            false => Outcome::Unsettled(unpacked, Unsettled { directories: unnamed }),
+        })
     }
 }

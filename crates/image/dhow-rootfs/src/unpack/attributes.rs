@@ -61,10 +61,10 @@ impl Creator {
 /// The metadata of one file, from an entry or from a file of a lower layer.
 pub(super) struct Attributes<'e> {
     pub(super) mode: u32,
-    uid: u32,
-    gid: u32,
-    time: FileTime,
-    xattrs: Cow<'e, [(Vec<u8>, Vec<u8>)]>,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    pub(super) time: FileTime,
+    pub(super) xattrs: Cow<'e, [(Vec<u8>, Vec<u8>)]>,
 }
 
 impl<'e> Attributes<'e> {
@@ -107,7 +107,7 @@ fn file_time(time: Mtime) -> FileTime {
 }
 
 /// Attributes that steer overlayfs. Only what this crate itself writes may.
-fn steers_overlay(name: &[u8]) -> bool {
+pub(super) fn steers_overlay(name: &[u8]) -> bool {
     name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.")
 }
 

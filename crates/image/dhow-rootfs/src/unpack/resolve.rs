@@ -97,7 +97,12 @@ impl Layer<'_> {
     }
 
     fn look_below(&mut self, at: DirectoryId, name: &[u8]) -> Result<Found, RootfsError> {
-        if self.bottom || self.directories.is_cut_off(at) {
+        if self.directories.is_cut_off(at) {
+            return Ok(Found::Nothing);
+        }
+        if self.bottom {
+            // On top of other layers it would look different.
+            self.asked_below = true;
             return Ok(Found::Nothing);
         }
         let Some(below) = self.below else { return Ok(Found::Unknown) };
