@@ -23,4 +23,4 @@ pub mod unpack;
 pub use below::Below;
 pub use error::RootfsError;
 pub use tar::{Entry, EntryKind, Limits};
-pub use unpack::{NoObserver, Observer, Outcome, UnpackJob, Unpacked, unpack};
+pub use unpack::{NoObserver, Observer, Outcome, UnpackJob, Unpacked, Unsettled, settle, unpack};

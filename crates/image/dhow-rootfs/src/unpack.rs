@@ -15,8 +15,9 @@
 //! **Whole layers.** A layer mostly names every directory that it touches. Where it does not, the directory must look
 //! as it does below; and a hard link may point to a file below. Such a layer is not whole by itself: what it unpacks to
 //! depends on the layers beneath. Alone, the answer is then [`Outcome::Unsettled`] (at the end of the stream, because an
-//! archive may name a directory after its content) or [`Outcome::NeedsBelow`]. With [`UnpackJob::below`] the missing directories are copied up,
-//! and paths through symbolic links of lower layers lead where they lead there (`lib/x` where `lib -> usr/lib`).
+//! archive may name a directory after its content) or [`Outcome::NeedsBelow`]. With [`UnpackJob::below`] the missing
+//! directories are copied up, and paths through symbolic links of lower layers lead where they lead there (`lib/x`
+//! where `lib -> usr/lib`).
 //!
 //! Follows the OCI image specification 1.1, `layer.md`; overlayfs.rst; and docker's unpacking where both are silent.
 
@@ -64,8 +65,8 @@ pub enum Outcome {
     /// It lies in the tree, but for directories that it does not name: they must look as they do below. Keep the
     /// tree, and [`settle`] it once the layers beneath are there.
     Unsettled(Unpacked, Unsettled),
-    /// It has a hard link to a file that it does not hold: unpack it again into a new tree, with [`UnpackJob::below`]. The stream has
-    /// been read to its end all the same; what is in the tree is of no use.
+    /// It has a hard link to a file that it does not hold: unpack it again into a new tree, with
+    /// [`UnpackJob::below`]. The stream has been read to its end all the same; what is in the tree is of no use.
     NeedsBelow {
         /// The hard link target that the archive does not hold.
         path: PathBuf,

@@ -24,9 +24,9 @@ impl Pax {
     pub(super) fn parse(mut records: &[u8], limits: &Limits) -> Result<Pax, Fault> {
         let mut pax = Pax::default();
         while !records.is_empty() {
-            let (keyword, value, rest) = record(records)?;
-            pax.set(keyword, value, limits)?;
-            records = rest;
+            let record = Record::first_of(records)?;
+            pax.set(record.keyword, record.value, limits)?;
+            records = record.rest;
         }
         Ok(pax)
     }
@@ -76,22 +76,30 @@ impl Pax {
     }
 }
 
-/// The first record: keyword, value, and what follows it.
-fn record(records: &[u8]) -> Result<(&[u8], &[u8], &[u8]), Fault> {
-    let space = records.iter().take(20).position(|&b| b == b' ').ok_or(MALFORMED)?;
-    let length = decimal(&records[..space]).and_then(|n| usize::try_from(n).ok()).ok_or(MALFORMED)?;
-    // The length counts itself, the space and the newline.
-    if length > records.len() || length < space + 2 {
-        return Err(MALFORMED);
+/// One record, and what follows it.
+struct Record<'a> {
+    keyword: &'a [u8],
+    value: &'a [u8],
+    rest: &'a [u8],
+}
+
+impl Record<'_> {
+    fn first_of(records: &[u8]) -> Result<Record<'_>, Fault> {
+        let space = records.iter().take(20).position(|&b| b == b' ').ok_or(MALFORMED)?;
+        let length = decimal(&records[..space]).and_then(|n| usize::try_from(n).ok()).ok_or(MALFORMED)?;
+        // The length counts itself, the space and the newline.
+        if length > records.len() || length < space + 2 {
+            return Err(MALFORMED);
+        }
+        let (record, rest) = records.split_at(length);
+        let (&last, body) = record[space + 1..].split_last().ok_or(MALFORMED)?;
+        let equals = body.iter().position(|&b| b == b'=').ok_or(MALFORMED)?;
+        let (keyword, value) = (&body[..equals], &body[equals + 1..]);
+        if last != b'\n' || keyword.is_empty() || keyword.contains(&0) {
+            return Err(MALFORMED);
+        }
+        Ok(Record { keyword, value, rest })
     }
-    let (record, rest) = records.split_at(length);
-    let (&last, body) = record[space + 1..].split_last().ok_or(MALFORMED)?;
-    let equals = body.iter().position(|&b| b == b'=').ok_or(MALFORMED)?;
-    let (keyword, value) = (&body[..equals], &body[equals + 1..]);
-    if last != b'\n' || keyword.is_empty() || keyword.contains(&0) {
-        return Err(MALFORMED);
-    }
-    Ok((keyword, value, rest))
 }
 
 fn some(value: &[u8]) -> Option<&[u8]> {

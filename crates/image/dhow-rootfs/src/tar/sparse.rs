@@ -43,11 +43,8 @@ impl PaxSparse {
             b"minor" => self.minor = Some(digits()?),
             b"name" => self.name = text(value)?,
             b"size" | b"realsize" => self.real_size = Some(digits()?),
-            b"offset" => {
-                if self.pending.replace(digits()?).is_some() {
-                    return Err(Fault::Sparse("an offset without a length"));
-                }
-            }
+            b"offset" if self.pending.is_some() => return Err(Fault::Sparse("an offset without a length")),
+            b"offset" => self.pending = Some(digits()?),
             b"numbytes" => {
                 let offset = self.pending.take().ok_or(Fault::Sparse("a length without an offset"))?;
                 self.has_map = true;

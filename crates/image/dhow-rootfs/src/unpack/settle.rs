@@ -53,8 +53,7 @@ pub fn settle(tree: &Tree, unsettled: &Unsettled, below: &Below) -> Result<bool,
 
 /// Owner first, because chown takes bits away; times last.
 fn dress(tree: &Tree, path: &Path, look: &Attributes<'_>) -> io::Result<()> {
-    let (above, name) = tree.open_parent(path)?;
-    let fd = tree::open_name(above.as_fd(), &name, OFlags::RDONLY | OFlags::DIRECTORY)?;
+    let fd = tree::open_beneath(tree.root(), path, OFlags::RDONLY | OFlags::DIRECTORY)?;
     let target = Target::Fd(fd.as_fd());
     tree::set_owner(target, look.uid, look.gid)?;
     tree::set_mode(target, look.mode)?;

@@ -191,6 +191,18 @@ fn a_file_below_is_no_parent() {
 }
 
 #[test]
+fn what_the_bottom_leaves_out_belongs_to_the_bottom() {
+    // The same archive on top of another layer has marks, or a parent with another look: it may not be shared.
+    let place = Place::new();
+    for (n, members) in
+        [vec![file(".wh.a", "")], vec![file("a/b", "")], vec![file("a", ""), dir("a")]].iter().enumerate()
+    {
+        let outcome = unpack_above(&place, &n.to_string(), &archive(members), None, true).unwrap();
+        assert!(!unpacked(outcome).whole);
+    }
+}
+
+#[test]
 fn below_unused_leaves_a_layer_whole() {
     let place = Place::new();
     unpack_above(&place, "lower", &archive(&[dir("a")]), None, true).unwrap();

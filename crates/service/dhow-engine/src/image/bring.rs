@@ -1,21 +1,23 @@
 //! Brings one image in from a source: documents, blobs and unpacked layers.
 //!
 //! Layers are unpacked by several threads, each on its own, while their blobs are being written and verified. A layer
-//! that turns out not to be whole by itself (it relies on a directory or hard link target of a lower layer) waits
-//! until all others are there; then such layers follow one by one, bottom first, each on top of those below it.
+//! that turns out not to be whole by itself waits until all are there; then such layers follow one by one, bottom
+//! first. Mostly they only went through directories without naming them, which then get their look from those below;
+//! a layer with a hard link to a lower file, or a path through a lower symbolic link, is unpacked once more.
 //!
 //! Locks: a worker holds the lock of one layer and waits for no second one; so two loads of the same image share the
 //! work instead of doing it twice, and cannot deadlock.
 
 use crate::error::EngineError;
 use crate::progress::{Cancel, LayerProgress, Progress};
-use dhow_rootfs::{Below, Limits, NoObserver, Outcome, UnpackJob, Unpacked};
+use dhow_rootfs::{Below, Limits, NoObserver, Outcome, UnpackJob, Unpacked, Unsettled};
 use dhow_spec::{Algorithm, Digest, ImageConfig, document, media_type};
 use dhow_state::{ImageRow, LayerRow, ManifestRow, ObjectKind, Operation, State, Timestamp};
 use dhow_store::local::{LocalSink, LocalSource, read_document};
 use dhow_store::{BlobSink, BlobSource, Descriptor, Ingest, StoreError, VerifiedReader, compression};
 use dhow_sys::tree::Tree;
 use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -35,6 +37,8 @@ pub(crate) struct Bring<'a, 's> {
     pub(crate) progress: &'a dyn Progress,
     pub(crate) cancel: &'a Cancel,
     pub(crate) now: Timestamp,
+    /// Trees begun so far.
+    pub(crate) trees: AtomicUsize,
 }
 
 /// An image whose bytes are all there, and the rows that will make it visible.
@@ -52,10 +56,35 @@ struct Layer {
 }
 
 /// A layer that is there.
-#[derive(Clone)]
 struct Present {
     key: Digest,
     size: u64,
+}
+
+/// What a layer came to without those below it.
+enum Alone {
+    Present(Present),
+    /// Unpacked, but for directories that it does not name.
+    Unsettled(Tentative),
+    /// To be unpacked on top of those below it; its blob is there.
+    Waiting,
+}
+
+/// A tree in the work directory that will do if the layers below are as expected.
+struct Tentative {
+    tree: PathBuf,
+    unpacked: Unpacked,
+    unsettled: Unsettled,
+}
+
+fn row(layer: &Layer, key: &Digest, unpacked: &Unpacked) -> LayerRow {
+    LayerRow {
+        key: key.clone(),
+        diff_id: layer.diff_id.clone(),
+        whole: unpacked.whole,
+        size: unpacked.size,
+        entries: unpacked.entries,
+    }
 }
 
 impl Bring<'_, '_> {
@@ -84,19 +113,22 @@ impl Bring<'_, '_> {
     }
 
     fn layers(&self, layers: &[Layer]) -> Result<Vec<Present>, EngineError> {
-        let mut present = self.each_alone(layers)?;
-        for (i, layer) in layers.iter().enumerate() {
-            if present[i].is_none() {
-                let below: Vec<_> = present[..i].iter().flatten().map(|p| p.key.clone()).collect();
-                present[i] = Some(self.on_top(layer, &below)?);
-            }
+        let mut present: Vec<Present> = Vec::new();
+        for (layer, alone) in layers.iter().zip(self.each_alone(layers)?) {
+            let found = match alone {
+                Alone::Present(found) => found,
+                Alone::Unsettled(tree) => self.on_top(layer, &present, Some(tree))?,
+                Alone::Waiting => self.on_top(layer, &present, None)?,
+            };
+            present.push(found);
         }
-        Ok(present.into_iter().map(|p| p.expect("every layer was brought in, or the loop above failed")).collect())
+        Ok(present)
     }
 
-    /// Brings in every layer that is whole by itself; the others stay `None`, but their blobs are there.
-    fn each_alone(&self, layers: &[Layer]) -> Result<Vec<Option<Present>>, EngineError> {
-        let results = Mutex::new(vec![None; layers.len()]);
+    /// Brings in what each layer is by itself, side by side; afterwards the blobs of all are there.
+    fn each_alone(&self, layers: &[Layer]) -> Result<Vec<Alone>, EngineError> {
+        let results = Mutex::new(Vec::new());
+        results.lock().unwrap_or_else(PoisonError::into_inner).resize_with(layers.len(), || Alone::Waiting);
         let failure = Mutex::new(None);
         let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
         let work = || {
@@ -126,32 +158,68 @@ impl Bring<'_, '_> {
     }
 
     /// One layer without those below it.
-    fn alone(&self, layer: &Layer) -> Result<Option<Present>, EngineError> {
+    fn alone(&self, layer: &Layer) -> Result<Alone, EngineError> {
         let watch = self.progress.layer(&layer.diff_id, Some(layer.blob.size));
         let _lock = self.state.lock(ObjectKind::Layer, &layer.diff_id.to_string())?;
         if let Some(present) = self.lease(layer)? {
             self.blob(layer, watch.as_ref())?;
             watch.finish("Layer already exists");
-            return Ok(Some(present));
+            return Ok(Alone::Present(present));
         }
-        let found = self.unpack(layer, &layer.diff_id, None, watch.as_ref())?;
-        watch.finish(if found.is_some() { "Loaded" } else { "Waiting for the layers below" });
-        Ok(found)
+        // Somewhere it is the bottom layer, and looks different there.
+        if self.state.read(|r| r.layer(&layer.diff_id))?.is_some() {
+            self.blob(layer, watch.as_ref())?;
+            watch.finish("Waiting for the layers below");
+            return Ok(Alone::Waiting);
+        }
+        let tree = self.new_tree();
+        let alone = match self.unpack(layer, &tree, None, watch.as_ref())? {
+            Outcome::Unpacked(unpacked) => Alone::Present(self.publish(&tree, row(layer, &layer.diff_id, &unpacked))?),
+            Outcome::Unsettled(unpacked, unsettled) => Alone::Unsettled(Tentative { tree, unpacked, unsettled }),
+            Outcome::NeedsBelow { .. } => {
+                remove(&tree)?;
+                Alone::Waiting
+            }
+        };
+        watch.finish("Loaded");
+        Ok(alone)
     }
 
     /// One layer on top of those below it.
-    fn on_top(&self, layer: &Layer, below: &[Digest]) -> Result<Present, EngineError> {
-        let watch = self.progress.layer(&layer.chain_id, Some(layer.blob.size));
+    fn on_top(&self, layer: &Layer, present: &[Present], tentative: Option<Tentative>) -> Result<Present, EngineError> {
         let _lock = self.state.lock(ObjectKind::Layer, &layer.chain_id.to_string())?;
         if let Some(present) = self.lease(layer)? {
-            watch.finish("Layer already exists");
             return Ok(present);
         }
-        let below = Below::open(below.iter().rev().map(|key| self.state.layer_path(key)))
-            .map_err(|source| EngineError::Unpack { layer: layer.blob.digest.clone(), source })?;
-        let present = self.unpack(layer, &layer.chain_id, Some(&below), watch.as_ref())?;
-        watch.finish("Loaded");
-        Ok(present.expect("a layer with those below it at hand never waits for them"))
+        let failed = |source| EngineError::Unpack { layer: layer.blob.digest.clone(), source };
+        let below = present.iter().rev().map(|p| self.state.layer_path(&p.key));
+        let below = Below::open(below).map_err(failed)?;
+        if let Some(Tentative { tree, unpacked, unsettled }) = tentative {
+            let opened = Tree::open(&tree).map_err(|e| EngineError::io("open", tree.display(), e))?;
+            if dhow_rootfs::settle(&opened, &unsettled, &below).map_err(failed)? {
+                return self.publish(&tree, row(layer, &layer.chain_id, &unpacked));
+            }
+            remove(&tree)?;
+        }
+        let watch = self.progress.layer(&layer.chain_id, Some(layer.blob.size));
+        let tree = self.new_tree();
+        match self.unpack(layer, &tree, Some(&below), watch.as_ref())? {
+            Outcome::Unpacked(unpacked) => {
+                watch.finish("Loaded");
+                self.publish(&tree, LayerRow { whole: false, ..row(layer, &layer.chain_id, &unpacked) })
+            }
+            _ => unreachable!("with the layers below at hand nothing is left to settle"),
+        }
+    }
+
+    fn publish(&self, tree: &Path, row: LayerRow) -> Result<Present, EngineError> {
+        self.operation.publish_layer(tree, &row)?;
+        Ok(Present { key: row.key, size: row.size })
+    }
+
+    /// A place for a tree under way.
+    fn new_tree(&self) -> PathBuf {
+        self.operation.work().join(format!("layer-{}", self.trees.fetch_add(1, Ordering::Relaxed)))
     }
 
     /// The layer as it is in the store already, if it is; leased from then on.
@@ -179,58 +247,44 @@ impl Bring<'_, '_> {
         tee.commit()
     }
 
+    /// Unpacks a layer into a new tree, and takes its blob into the store on the way.
     fn unpack(
         &self,
         layer: &Layer,
-        key: &Digest,
+        tree: &Path,
         below: Option<&Below>,
         watch: &dyn LayerProgress,
-    ) -> Result<Option<Present>, EngineError> {
+    ) -> Result<Outcome, EngineError> {
         if let Some((path, proof)) = self.source.written_down(&layer.blob)
             && !self.sink.lease(&layer.blob.digest)?
         {
             self.sink.publish(&path, &proof)?;
         }
         let mut tee = self.tee(layer, watch)?;
-        let work = self.operation.work().join(format!("layer-{}-{}", key.algorithm().name(), key.hex()));
-        let unpacked = self.unpack_into(&work, layer, below, &mut tee);
-        let unpacked = match unpacked {
-            Ok(unpacked) => unpacked,
+        let outcome = match self.unpack_into(tree, layer, below, &mut tee) {
+            Ok(outcome) => outcome,
             Err(e) => return Err(tee.explain(e)),
         };
         tee.drain()?;
         tee.commit()?;
-        let Some(unpacked) = unpacked else {
-            remove(&work)?;
-            return Ok(None);
-        };
-        let found = unpacked.diff_id.unwrap_or_else(|| layer.blob.digest.clone());
-        if found != layer.diff_id {
-            return Err(EngineError::DiffId {
-                blob: layer.blob.digest.clone(),
-                expected: layer.diff_id.clone(),
-                found,
-            });
+        if let Outcome::Unpacked(unpacked) | Outcome::Unsettled(unpacked, _) = &outcome {
+            let found = unpacked.diff_id.as_ref().unwrap_or(&layer.blob.digest);
+            if *found != layer.diff_id {
+                let (blob, expected) = (layer.blob.digest.clone(), layer.diff_id.clone());
+                return Err(EngineError::DiffId { blob, expected, found: found.clone() });
+            }
         }
-        let row = LayerRow {
-            key: key.clone(),
-            diff_id: found,
-            whole: unpacked.whole,
-            size: unpacked.size,
-            entries: unpacked.entries,
-        };
-        self.operation.publish_layer(&work, &row)?;
-        Ok(Some(Present { key: row.key, size: row.size }))
+        Ok(outcome)
     }
 
     fn unpack_into(
         &self,
-        work: &std::path::Path,
+        tree: &Path,
         layer: &Layer,
         below: Option<&Below>,
         tee: &mut Tee<'_>,
-    ) -> Result<Option<Unpacked>, EngineError> {
-        let tree = Tree::create(work).map_err(|e| EngineError::io("create", work.display(), e))?;
+    ) -> Result<Outcome, EngineError> {
+        let tree = Tree::create(tree).map_err(|e| EngineError::io("create", tree.display(), e))?;
         let (compression, mut plain) = compression::decode(tee, &format!("layer {}", layer.blob.digest))?;
         let job = UnpackJob {
             below,
@@ -241,10 +295,7 @@ impl Bring<'_, '_> {
             limits: Limits { keep_free: keep_free(self.state), ..Limits::default() },
         };
         let outcome = dhow_rootfs::unpack(&mut plain, &tree, job);
-        match outcome.map_err(|source| EngineError::Unpack { layer: layer.blob.digest.clone(), source })? {
-            Outcome::Unpacked(unpacked) => Ok(Some(unpacked)),
-            Outcome::NeedsBelow { .. } => Ok(None),
-        }
+        outcome.map_err(|source| EngineError::Unpack { layer: layer.blob.digest.clone(), source })
     }
 
     /// A reader of the layer's blob that takes it into the store on the way, unless it is there.
@@ -322,7 +373,7 @@ impl Read for Tee<'_> {
     }
 }
 
-pub(super) fn remove(work: &std::path::Path) -> Result<(), EngineError> {
+pub(super) fn remove(work: &Path) -> Result<(), EngineError> {
     let error = |e| EngineError::io("remove", work.display(), e);
     let (Some(parent), Some(name)) = (work.parent(), work.file_name()) else { return Ok(()) };
     let parent = std::fs::File::open(parent).map_err(error)?;

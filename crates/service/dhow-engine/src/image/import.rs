@@ -147,7 +147,7 @@ fn unpack_root(
     };
     match dhow_rootfs::unpack(&mut plain, tree, job) {
         Ok(Outcome::Unpacked(unpacked)) => Ok((compression, unpacked)),
-        Ok(Outcome::NeedsBelow { .. }) => unreachable!("a bottom layer has nothing to wait for"),
+        Ok(_) => unreachable!("a bottom layer has nothing to wait for"),
         Err(problem) => Err(EngineError::Import { archive: source.to_owned(), source: problem }),
     }
 }

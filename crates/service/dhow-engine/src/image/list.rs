@@ -164,7 +164,7 @@ impl Engine {
     /// # Errors
     /// Of the store.
     pub fn list_images(&self, filter: &ImageFilter) -> Result<Vec<Listed>, EngineError> {
-        let all = self.state.read(|r| Listed::all(r))?;
+        let all = self.state.read(Listed::all)?;
         Ok(all.into_iter().filter(|image| filter.accepts(image)).collect())
     }
 

@@ -52,6 +52,7 @@ impl Engine {
                 progress,
                 cancel: &self.cancel,
                 now: self.now(),
+                trees: Default::default(),
             };
             let image = |image: &ArchivedImage| Ok((image.clone(), bring.image(&image.manifest)?));
             archive.images().iter().map(image).collect::<Result<Vec<_>, EngineError>>()?

@@ -67,6 +67,8 @@ pub(crate) fn parse<A: Args>(
         .about(shape.about)
         .override_usage(usage.clone())
         .disable_version_flag(true)
+        .disable_help_flag(true)
+        .arg(clap::Arg::new("help").long("help").short('h').action(clap::ArgAction::Help).hide(true))
         .args_override_self(true)
         .help_template(format!("Usage:  {{usage}}\n\n{{about}}\n\n{aliases}Options:\n{{options}}\n"));
     let parsed = command.try_get_matches_from(words).and_then(|m| A::from_arg_matches(&m));
@@ -78,7 +80,7 @@ pub(crate) fn parse<A: Args>(
             ))),
         },
         Err(e) if e.kind() == ErrorKind::DisplayHelp => {
-            print(&e.to_string())?;
+            print(&docker_help(&e.to_string()))?;
             Ok(None)
         }
         Err(e) => Err(Failure::usage(format!(
@@ -86,6 +88,24 @@ pub(crate) fn parse<A: Args>(
             docker_words(&e)
         ))),
     }
+}
+
+/// Help with the kinds of values as docker writes them: `string`, not `<string>`.
+fn docker_help(text: &str) -> String {
+    let mut help = String::with_capacity(text.len());
+    for line in text.lines() {
+        let trimmed = line.trim_start();
+        let flag = trimmed.starts_with('-').then(|| line.find(" <").zip(line.find('>'))).flatten();
+        match flag {
+            // The column behind stays where it is.
+            Some((open, close)) => {
+                help.push_str(&format!("{} {}  {}", &line[..open], &line[open + 2..close], &line[close + 1..]));
+            }
+            None => help.push_str(line),
+        }
+        help.push('\n');
+    }
+    help
 }
 
 fn docker_words(error: &clap::Error) -> String {
