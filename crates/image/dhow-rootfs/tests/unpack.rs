@@ -1,6 +1,8 @@
 //! Reading archives and unpacking layers: against GNU tar, against the format's dark corners, and against hostile
 //! archives. Those that touch the file system run as root on the one that holds the temporary directory.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "unpack/archive.rs"]
 mod archive;
 #[path = "unpack/below.rs"]

@@ -38,8 +38,8 @@ fn links_inside_are_not_followed() {
     std::fs::write(place.join("victim/stays"), "").unwrap();
     symlink("../../victim", place.join("doomed/a/link")).unwrap();
     symlink("/", place.join("doomed/root")).unwrap();
-    std::fs::set_permissions(place.join("doomed/a/b"), std::fs::Permissions::from_mode(0)).unwrap();
-    std::fs::set_permissions(place.join("doomed/a"), std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(place.join("doomed/a/b"), std::fs::Permissions::from_mode(0o0)).unwrap();
+    std::fs::set_permissions(place.join("doomed/a"), std::fs::Permissions::from_mode(0o0)).unwrap();
     remove(&place, "doomed");
     assert!(place.join("victim/stays").exists());
 }
