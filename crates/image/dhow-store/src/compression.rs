@@ -50,7 +50,10 @@ pub fn recognise(start: &[u8], what: &str) -> Result<Compression, StoreError> {
 ///
 /// # Errors
 /// [`StoreError::Compression`] for an unsupported one; I/O errors of the first read.
-pub fn decode<'r, R: Read + Send + 'r>(mut input: R, what: &str) -> Result<(Compression, Box<dyn Read + Send + 'r>), StoreError> {
+pub fn decode<'r, R: Read + Send + 'r>(
+    mut input: R,
+    what: &str,
+) -> Result<(Compression, Box<dyn Read + Send + 'r>), StoreError> {
     let mut start = Vec::with_capacity(MAGIC_LEN);
     let read = input.by_ref().take(MAGIC_LEN as u64).read_to_end(&mut start);
     read.map_err(|e| match e.downcast::<StoreError>() {
@@ -61,9 +64,7 @@ pub fn decode<'r, R: Read + Send + 'r>(mut input: R, what: &str) -> Result<(Comp
     let whole = Cursor::new(start).chain(input);
     let plain: Box<dyn Read + Send + 'r> = match compression {
         Compression::None => Box::new(whole),
-        Compression::Gzip => {
-            Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(INPUT, whole)))
-        }
+        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::with_capacity(INPUT, whole))),
         Compression::Zstd => {
             let zstd = |e| StoreError::io("decompress", what, e);
             let mut decoder =
@@ -74,7 +75,6 @@ pub fn decode<'r, R: Read + Send + 'r>(mut input: R, what: &str) -> Result<(Comp
     };
     Ok((compression, plain))
 }
-
 
 #[cfg(test)]
 mod tests {

@@ -125,9 +125,7 @@ impl Classify for StoreError {
                 Some("the archive is damaged or incomplete: make or fetch it again".into())
             }
             StoreError::Archive { hint, .. } => hint.clone(),
-            StoreError::Compression { .. } => {
-                Some("decompress it first, for example: xz -dc FILE | dhow load".into())
-            }
+            StoreError::Compression { .. } => Some("decompress it first, for example: xz -dc FILE | dhow load".into()),
             StoreError::Document(e) => e.hint(),
             StoreError::State(e) => e.hint(),
             StoreError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {

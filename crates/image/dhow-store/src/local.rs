@@ -37,7 +37,10 @@ impl<'s> LocalSource<'s> {
     }
 
     fn missing(&self, digest: &Digest) -> StoreError {
-        StoreError::BlobMissing { place: format!("the store at {}", self.state.root().display()), digest: digest.clone() }
+        StoreError::BlobMissing {
+            place: format!("the store at {}", self.state.root().display()),
+            digest: digest.clone(),
+        }
     }
 }
 
@@ -54,8 +57,7 @@ pub fn read_document(source: &dyn BlobSource, blob: &Descriptor) -> Result<Vec<u
             archive: blob.digest.to_string(),
             problem: format!(
                 "is declared as a document of {} bytes; documents have at most {}",
-                blob.size,
-                MAX_DOCUMENT
+                blob.size, MAX_DOCUMENT
             ),
             hint: None,
         });
@@ -96,7 +98,8 @@ impl Names for LocalSource<'_> {
             let missing = || StoreError::NoSuchName(target.digest.to_string());
             let manifest = w.manifest(&target.digest)?.ok_or_else(missing)?;
             let tagged = w.image(&manifest.image)?.ok_or_else(missing)?.loaded;
-            let row = dhow_state::TagRow { name: name.canonical(), image: manifest.image, manifest: manifest.digest, tagged };
+            let row =
+                dhow_state::TagRow { name: name.canonical(), image: manifest.image, manifest: manifest.digest, tagged };
             w.set_tag(&row)?;
             Ok(())
         })

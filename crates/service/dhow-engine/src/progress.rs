@@ -10,6 +10,8 @@ pub trait Progress: Sync {
     fn layer(&self, id: &Digest, total: Option<u64>) -> Box<dyn LayerProgress + '_>;
     /// Bytes of an archive were written down, in bytes so far.
     fn spooled(&self, _bytes: u64) {}
+    /// Everything is there and is being written to the disk.
+    fn flushing(&self) {}
 }
 
 /// Somebody who watches one layer.

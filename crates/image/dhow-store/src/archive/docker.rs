@@ -49,8 +49,7 @@ fn interpret_image(archive: &mut Archive, image: &document::ArchiveImage) -> Res
 }
 
 fn keep(archive: &mut Archive, media_type: &str, bytes: Vec<u8>) -> Descriptor {
-    let blob =
-        Descriptor { media_type: media_type.to_owned(), digest: Digest::of(&bytes), size: bytes.len() as u64 };
+    let blob = Descriptor { media_type: media_type.to_owned(), digest: Digest::of(&bytes), size: bytes.len() as u64 };
     archive.blobs.insert(blob.digest.clone(), Member::Memory(bytes.into()));
     blob
 }

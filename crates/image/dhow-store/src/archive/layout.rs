@@ -92,7 +92,8 @@ fn choose(
         Root::Index(index) if depth < MAX_DEPTH => {
             let host = Platform::host();
             let wanted = platform.unwrap_or(&host);
-            let known: Vec<_> = index.manifests().iter().filter_map(|m| Some((Platform::of_descriptor(m)?, m))).collect();
+            let known: Vec<_> =
+                index.manifests().iter().filter_map(|m| Some((Platform::of_descriptor(m)?, m))).collect();
             match wanted.best(known.iter().map(|(platform, _)| platform)) {
                 Some(best) => choose(archive, known[best].1, platform, depth + 1),
                 None if known.is_empty() && index.manifests().len() == 1 => {

@@ -113,9 +113,8 @@ impl Archive {
 
 /// The bytes of an OCI manifest over a configuration and layers: always the same for the same descriptors.
 pub fn manifest(config: &Descriptor, layers: &[Descriptor]) -> Vec<u8> {
-    let descriptor = |d: &Descriptor| {
-        serde_json::json!({"mediaType": d.media_type, "digest": d.digest.to_string(), "size": d.size})
-    };
+    let descriptor =
+        |d: &Descriptor| serde_json::json!({"mediaType": d.media_type, "digest": d.digest.to_string(), "size": d.size});
     let manifest = serde_json::json!({
         "schemaVersion": 2,
         "mediaType": dhow_spec::media_type::OCI_MANIFEST,

@@ -100,8 +100,7 @@ fn equal_images_make_equal_archives_that_tar_can_list() {
     let bytes = saved(&memory, &images);
     assert_eq!(bytes, saved(&memory, &images));
     let mut archive = tar::Archive::new(&bytes[..]);
-    let names: Vec<_> =
-        archive.entries().unwrap().map(|e| e.unwrap().path().unwrap().display().to_string()).collect();
+    let names: Vec<_> = archive.entries().unwrap().map(|e| e.unwrap().path().unwrap().display().to_string()).collect();
     assert_eq!(names.iter().filter(|n| n.starts_with("blobs/sha256/")).count(), 3 + 2 + 2, "shared blobs once");
     assert_eq!(&names[names.len() - 3..], ["index.json", "manifest.json", "oci-layout"]);
 }
@@ -146,8 +145,7 @@ fn docker_archives_get_the_same_manifest_from_files_and_pipes() {
             let mut manifest = String::new();
             archive.open(&image.manifest).unwrap().read_to_string(&mut manifest).unwrap();
             assert_eq!(manifest.matches(&blobs[0].to_string()).count(), 2);
-            let layer =
-                Descriptor { media_type: String::new(), digest: blobs[0].clone(), size: layer_size(&manifest) };
+            let layer = Descriptor { media_type: String::new(), digest: blobs[0].clone(), size: layer_size(&manifest) };
             archive.open(&layer).unwrap().finish().unwrap();
             image.manifest.clone()
         };

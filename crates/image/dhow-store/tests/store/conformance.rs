@@ -86,9 +86,7 @@ fn the_local_store_conforms() {
     let images = [b"first", b"other"].map(|text| image(&sink, text));
     operation.sync_published().unwrap();
     operation
-        .commit(Durability::Crash, |w| {
-            images.iter().try_for_each(|(image, manifest, _)| w.put_image(image, manifest))
-        })
+        .commit(Durability::Crash, |w| images.iter().try_for_each(|(image, manifest, _)| w.put_image(image, manifest)))
         .unwrap();
     names(&source, &images[0].2, &images[1].2);
 }

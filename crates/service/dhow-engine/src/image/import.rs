@@ -54,6 +54,7 @@ impl Engine {
             media_type::OCI_MANIFEST,
             &dhow_store::archive::manifest(&config_blob, std::slice::from_ref(&layer)),
         )?;
+        progress.flushing();
         operation.sync_published()?;
         if self.cancel.is_set() {
             return Err(EngineError::Interrupted);

@@ -57,6 +57,7 @@ impl Engine {
             let image = |image: &ArchivedImage| Ok((image.clone(), bring.image(&image.manifest)?));
             archive.images().iter().map(image).collect::<Result<Vec<_>, EngineError>>()?
         };
+        progress.flushing();
         operation.sync_published()?;
         if self.cancel.is_set() {
             return Err(EngineError::Interrupted);

@@ -2,14 +2,23 @@
 //!
 //! Owns: what `--format` means where documents are shown whole. Must not know: what they are about.
 
-use super::json::{Html, indented};
+use super::json::{Html, compact, indented};
 use super::template::{Shape, Template, TemplateError};
 use serde_json::Value;
 
 /// Documents under way to the output.
 pub(crate) struct Inspection {
-    template: Option<Template>,
+    format: Format,
     documents: Vec<Value>,
+}
+
+enum Format {
+    /// The array, for people.
+    Indented,
+    /// The array, on one line.
+    Json,
+    /// A line for each document.
+    Template(Template),
 }
 
 /// Fields of docker's inspect documents that are maps, so that a missing key is no error.
@@ -23,12 +32,12 @@ impl Inspection {
     /// # Errors
     /// When the format is no template.
     pub(crate) fn new(format: Option<&str>) -> Result<Inspection, TemplateError> {
-        let template = match format {
-            None | Some("") => None,
-            Some("json") => Some(Template::parse("{{json .}}")?),
-            Some(format) => Some(Template::parse(format)?),
+        let format = match format {
+            None | Some("") => Format::Indented,
+            Some("json") => Format::Json,
+            Some(format) => Format::Template(Template::parse(format)?),
         };
-        Ok(Inspection { template, documents: Vec::new() })
+        Ok(Inspection { format, documents: Vec::new() })
     }
 
     /// Adds a document.
@@ -41,8 +50,10 @@ impl Inspection {
     /// # Errors
     /// When the template does not fit a document.
     pub(crate) fn render(self) -> Result<String, TemplateError> {
-        let Some(template) = self.template else {
-            return Ok(indented(&Value::Array(self.documents), Html::Keep) + "\n");
+        let template = match self.format {
+            Format::Indented => return Ok(indented(&Value::Array(self.documents), Html::Keep) + "\n"),
+            Format::Json => return Ok(compact(&Value::Array(self.documents), Html::Keep) + "\n"),
+            Format::Template(template) => template,
         };
         let shape = Shape::inspected(MAPS, LISTS);
         self.documents.iter().map(|d| Ok(template.execute(d, &shape)? + "\n")).collect()

@@ -24,13 +24,18 @@ impl Progress {
 
     /// A line for a layer, named by a short id, of `total` bytes if that is known.
     pub(crate) fn layer(&self, id: &str, total: Option<u64>) -> LayerBar {
+        self.line(id, "Loading layer", total)
+    }
+
+    /// A line for anything else that takes its time; `message` says what is going on.
+    pub(crate) fn line(&self, name: &str, message: &'static str, total: Option<u64>) -> LayerBar {
         let Some(lines) = &self.lines else { return LayerBar { bar: ProgressBar::hidden(), finished: true } };
         let bar = lines.add(match total {
             Some(total) => ProgressBar::new(total).with_style(style("{prefix}: {msg} [{wide_bar}]  {sizes}")),
             None => ProgressBar::no_length().with_style(style("{prefix}: {msg}  {sizes}")),
         });
-        bar.set_prefix(id.to_owned());
-        bar.set_message("Loading layer");
+        bar.set_prefix(name.to_owned());
+        bar.set_message(message);
         LayerBar { bar, finished: false }
     }
 }
@@ -59,6 +64,11 @@ impl LayerBar {
     /// `bytes` more are done.
     pub(crate) fn advance(&self, bytes: u64) {
         self.bar.inc(bytes);
+    }
+
+    /// So many bytes are done in all.
+    pub(crate) fn reach(&self, bytes: u64) {
+        self.bar.set_position(bytes);
     }
 
     /// Leaves the line as `<id>: <text>`.

@@ -3,7 +3,6 @@
 use super::{Watch, platform};
 use crate::cli::parse::{self, Count, Shape};
 use crate::cli::{Ended, Failure, Globals, global};
-use crate::output::progress::Progress as Bars;
 use dhow_engine::image::import::ImportRequest;
 use dhow_spec::Reference;
 use rustix::termios::isatty;
@@ -39,7 +38,7 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     let name = args.rest.get(1).map(|name| name_of(name)).transpose()?;
     let (input, source) = open(&args.rest[0])?;
     let engine = globals.engine()?;
-    let watch = Watch(Bars::new(isatty(std::io::stderr())));
+    let watch = Watch::new(isatty(std::io::stdout()));
     let request = ImportRequest { input, source, name, changes: args.change, message: args.message, platform };
     let id = engine.import(request, &watch)?;
     drop(watch);

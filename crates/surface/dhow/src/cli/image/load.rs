@@ -3,7 +3,6 @@
 use super::{Watch, platform};
 use crate::cli::parse::{self, Count, Shape};
 use crate::cli::{Ended, Failure, Globals};
-use crate::output::progress::Progress as Bars;
 use dhow_engine::image::load::{LoadRequest, Loaded};
 use dhow_store::archive::Input;
 use rustix::termios::isatty;
@@ -39,8 +38,7 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     let platform = platform(args.platform.as_deref())?;
     let input = input(args.input)?;
     let engine = globals.engine()?;
-    let bars = Bars::new(!args.quiet && isatty(std::io::stdout()));
-    let watch = Watch(bars);
+    let watch = Watch::new(!args.quiet && isatty(std::io::stdout()));
     let loaded = engine.load(LoadRequest { input, platform }, &watch)?;
     drop(watch);
     report(&loaded)
