@@ -45,12 +45,12 @@ pub(crate) struct Ledger {
     /// `ledger.lock`; none for the ledger of a store that does not exist.
     lock: Option<OwnedFd>,
     writable: bool,
-    connection: Mutex<Session>,
+    connection: Mutex<Link>,
     /// Address that tells the thread inside a transaction, to turn a certain deadlock into a panic; 0 = none.
     inside: AtomicUsize,
 }
 
-struct Session {
+struct Link {
     connection: Connection,
     /// Whether `synchronous` stands at FULL at present.
     full: bool,
@@ -144,7 +144,7 @@ impl Ledger {
 
     fn new(path: PathBuf, lock: Option<OwnedFd>, writable: bool, connection: Connection) -> Ledger {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        let connection = Mutex::new(Session { connection, full: false });
+        let connection = Mutex::new(Link { connection, full: false });
         Ledger { path, lock, writable, connection, inside: AtomicUsize::new(0) }
     }
 
@@ -160,29 +160,29 @@ impl Ledger {
 
     /// Runs `f` on a snapshot.
     pub(crate) fn read<T, E: From<StateError>>(&self, f: impl FnOnce(&Read<'_>) -> Result<T, E>) -> Result<T, E> {
-        let mut session = self.enter();
-        self.read_in(&mut session, f)
+        let mut link = self.enter();
+        self.read_in(&mut link, f)
     }
 
     /// Runs `f` on the present state and keeps the writers of all processes out while it runs.
     pub(crate) fn read_alone<T, E: From<StateError>>(&self, f: impl FnOnce(&Read<'_>) -> Result<T, E>) -> Result<T, E> {
         // The connection first: two threads must not be at the one descriptor of the lock.
-        let mut session = self.enter();
+        let mut link = self.enter();
         let held = match &self.lock {
             Some(lock) => Some(hold(lock, Share::Shared, &self.path)?),
             None => None,
         };
-        let value = self.read_in(&mut session, f);
+        let value = self.read_in(&mut link, f);
         drop(held);
         value
     }
 
     fn read_in<T, E: From<StateError>>(
         &self,
-        session: &mut Session,
+        link: &mut Link,
         f: impl FnOnce(&Read<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let begun = Transaction::new(&mut session.connection, TransactionBehavior::Deferred);
+        let begun = Transaction::new(&mut link.connection, TransactionBehavior::Deferred);
         let transaction = begun.map_err(|e| StateError::sql("begin to read", &self.path, e))?;
         f(&Read::new(&transaction, &self.path))
         // Dropped here: rolled back, which for a reader is all there is to do.
@@ -198,10 +198,10 @@ impl Ledger {
             Some(lock) if self.writable => lock,
             _ => return Err(StateError::OpenedReadOnly { operation: "change the store" }.into()),
         };
-        let mut session = self.enter();
+        let mut link = self.enter();
         let held = hold(lock, Share::Exclusive, &self.path)?;
-        session.set_durability(durability).map_err(|e| StateError::sql("set the durability", &self.path, e))?;
-        let begun = Transaction::new(&mut session.connection, TransactionBehavior::Immediate);
+        link.set_durability(durability).map_err(|e| StateError::sql("set the durability", &self.path, e))?;
+        let begun = Transaction::new(&mut link.connection, TransactionBehavior::Immediate);
         let transaction = begun.map_err(|e| StateError::sql("begin to write", &self.path, e))?;
         let value = f(&Write::new(&transaction, &self.path))?;
         transaction.commit().map_err(|e| StateError::sql("commit", &self.path, e))?;
@@ -218,28 +218,28 @@ impl Ledger {
             "a transaction inside a transaction: use the one that was handed in"
         );
         // A panic inside a transaction rolled it back, so the connection is as good as ever.
-        let session = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let link = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         self.inside.store(thread, Ordering::Relaxed);
-        Entered { session, inside: &self.inside }
+        Entered { link, inside: &self.inside }
     }
 }
 
 /// The connection in the hands of one thread.
 struct Entered<'l> {
-    session: MutexGuard<'l, Session>,
+    link: MutexGuard<'l, Link>,
     inside: &'l AtomicUsize,
 }
 
 impl std::ops::Deref for Entered<'_> {
-    type Target = Session;
-    fn deref(&self) -> &Session {
-        &self.session
+    type Target = Link;
+    fn deref(&self) -> &Link {
+        &self.link
     }
 }
 
 impl std::ops::DerefMut for Entered<'_> {
-    fn deref_mut(&mut self) -> &mut Session {
-        &mut self.session
+    fn deref_mut(&mut self) -> &mut Link {
+        &mut self.link
     }
 }
 
@@ -249,7 +249,7 @@ impl Drop for Entered<'_> {
     }
 }
 
-impl Session {
+impl Link {
     fn set_durability(&mut self, durability: Durability) -> rusqlite::Result<()> {
         let full = durability == Durability::PowerCut;
         if self.full != full {
