@@ -14,7 +14,8 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// The attribute of a directory that hides what is below it; its value is then `y`.
 pub(crate) const OPAQUE: &str = "trusted.overlay.opaque";
@@ -24,6 +25,9 @@ pub(crate) const OPAQUE: &str = "trusted.overlay.opaque";
 pub struct Below {
     /// Top first.
     layers: Vec<OwnedFd>,
+    /// The directory that the last look-up went through last, and what merges there. Whoever walks down a path asks for
+    /// each step of it, and from the root that would cost the square of its depth.
+    last: Mutex<(PathBuf, Vec<OwnedFd>)>,
 }
 
 /// What the stack shows under a path.
@@ -66,7 +70,7 @@ impl Below {
                 RootfsError::Below { operation: "open", path: path.to_owned(), source: source.into() }
             })
         };
-        Ok(Below { layers: layers.into_iter().map(open).collect::<Result<_, _>>()? })
+        Ok(Below { layers: layers.into_iter().map(open).collect::<Result<_, _>>()?, last: Mutex::default() })
     }
 
     /// What is under `path`, of which no parent is a symbolic link (the caller resolves those).
@@ -75,54 +79,58 @@ impl Below {
     }
 
     fn find(&self, path: &Path) -> io::Result<Lower> {
-        let mut components = path.iter().peekable();
-        // The directories that merge so far; those of the layers themselves are borrowed.
-        let mut merged: Option<Vec<OwnedFd>> = None;
-        while let Some(name) = components.next() {
-            let dirs: Vec<BorrowedFd<'_>> = match &merged {
-                None => self.layers.iter().map(|fd| fd.as_fd()).collect(),
-                Some(fds) => fds.iter().map(|fd| fd.as_fd()).collect(),
-            };
-            match descend(&dirs, name)? {
-                Step::Directories(fds) => merged = Some(fds),
-                Step::Missing => return Ok(Lower::Missing),
-                Step::Other(..) if components.peek().is_some() => {
-                    // Whoever resolved the path so far saw a directory here.
-                    return Ok(Lower::Missing);
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let (here, merged) = &mut *last;
+        // An empty list of directories stands for the roots of the layers.
+        if !path.starts_with(&here) {
+            here.clear();
+            merged.clear();
+        }
+        let ahead = path.strip_prefix(&here).expect("seen to just now").to_owned();
+        let mut names = ahead.iter().peekable();
+        while let Some(name) = names.next() {
+            let dirs = if here.as_os_str().is_empty() { &self.layers } else { &*merged };
+            match descend(dirs, name)? {
+                Step::Directories(fds) => {
+                    here.push(name);
+                    *merged = fds;
                 }
-                Step::Other(dir, stat) => {
-                    let dir = dir.try_clone_to_owned()?;
-                    return Ok(Lower::Other(LowerFile { dir, name: name.to_owned(), stat: *stat }));
+                Step::Other(dir, stat) if names.peek().is_none() => {
+                    return Ok(Lower::Other(LowerFile { dir, name: name.to_owned(), stat }));
                 }
+                // Whoever resolved the path so far saw a directory in another layer.
+                Step::Other(..) | Step::Missing => return Ok(Lower::Missing),
             }
         }
-        match merged.and_then(|fds| fds.into_iter().next()) {
-            Some(top) => Ok(Lower::Directory(top)),
+        match merged.first() {
+            Some(top) => Ok(Lower::Directory(top.try_clone()?)),
             None => Ok(Lower::Missing),
         }
     }
 }
 
-enum Step<'a> {
+enum Step {
     Missing,
     Directories(Vec<OwnedFd>),
-    Other(BorrowedFd<'a>, Box<Stat>),
+    /// The directory that holds it, and its status.
+    Other(OwnedFd, Stat),
 }
 
-fn descend<'a>(dirs: &[BorrowedFd<'a>], name: &OsStr) -> io::Result<Step<'a>> {
+/// What merges under one name of directories that merge themselves.
+fn descend(dirs: &[OwnedFd], name: &OsStr) -> io::Result<Step> {
     let mut merged = Vec::new();
-    for &dir in dirs {
-        let Some(stat) = tree::status(dir, name)? else { continue };
+    for dir in dirs {
+        let Some(stat) = tree::status(dir.as_fd(), name)? else { continue };
         if is_whiteout(&stat) {
             break;
         }
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             if merged.is_empty() {
-                return Ok(Step::Other(dir, Box::new(stat)));
+                return Ok(Step::Other(dir.try_clone()?, stat));
             }
             break;
         }
-        let fd = tree::open_name(dir, name, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let fd = tree::open_name(dir.as_fd(), name, OFlags::RDONLY | OFlags::DIRECTORY)?;
         let opaque = is_opaque(fd.as_fd())?;
         merged.push(fd);
         if opaque {

@@ -11,6 +11,9 @@ pub struct Limits {
     pub depth: usize,
     /// Members of the archive, extended headers counted as well.
     pub entries: u64,
+    /// Directories made for the archive, those included that it only goes through. Each takes some 200 bytes of memory
+    /// while the layer is unpacked.
+    pub directories: usize,
     /// Bytes of one extended attribute's value. The kernel's own limit is 65,536.
     pub xattr: usize,
     /// Runs of data in one sparse file.
@@ -26,6 +29,7 @@ impl Default for Limits {
             path: 16 << 10,
             depth: 4096,
             entries: 8_000_000,
+            directories: 1_000_000,
             xattr: 64 << 10,
             sparse_runs: 256 << 10,
             keep_free: 64 << 20,

@@ -238,7 +238,8 @@ impl<R: BufRead> Reader<R> {
 
     /// Sets up the content of a regular file of `stored` bytes; its length as it reads.
     fn begin_content(&mut self, header: &Header, kind: u8, stored: u64, pax: &mut Pax) -> Result<u64, Fault> {
-        if stored.checked_add(BLOCK as u64).is_none() {
+        // File offsets are signed.
+        if stored > i64::MAX as u64 {
             return Err(Fault::Field("size"));
         }
         let (map, size, in_front) = if kind == b'S' {

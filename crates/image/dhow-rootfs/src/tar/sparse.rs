@@ -163,6 +163,9 @@ impl MapInContent {
 
 /// Checks that the runs are in order, inside the file, and hold as many bytes as are stored.
 pub(super) fn check(map: &[RunOfData], size: u64, stored: u64) -> Result<(), Fault> {
+    if size > i64::MAX as u64 {
+        return Err(Fault::Sparse("the file is longer than any file can be"));
+    }
     let (mut end, mut sum) = (0u64, 0u64);
     for &(offset, length) in map {
         if offset < end {

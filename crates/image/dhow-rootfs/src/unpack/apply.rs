@@ -17,6 +17,10 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+/// Bytes of paths to settle later. Paths of nested directories grow with the square of their depth, so a small hostile
+/// archive could ask for any amount of memory; it is unpacked again instead.
+const MAX_UNNAMED: usize = 16 << 20;
+
 pub(super) struct Layer<'a> {
     pub(super) directories: Directories<'a>,
     pub(super) below: Option<&'a Below>,
@@ -28,6 +32,7 @@ pub(super) struct Layer<'a> {
     pub(super) recent: Option<(Vec<Box<[u8]>>, DirectoryId)>,
     /// The layers below have been asked, so the result is not the archive's alone.
     pub(super) asked_below: bool,
+    max_directories: usize,
     /// A hard link needs the layers below, which are not given.
     pub(super) missing: Option<PathBuf>,
     /// Bytes of attributes kept for the end.
@@ -87,6 +92,7 @@ impl<'a> Layer<'a> {
             observer: job.observer,
             recent: None,
             asked_below: false,
+            max_directories: job.limits.directories,
             missing: None,
             kept: 0,
             size: 0,
@@ -210,6 +216,13 @@ impl<'a> Layer<'a> {
         attributes: &Attributes<'_>,
         entry: &Entry,
     ) -> Result<Replaced, RootfsError> {
+        // One entry may imply thousands of directories, so they are counted apart from the entries.
+        if self.directories.count() >= self.max_directories {
+            return Err(refused(entry, "the layer has too many directories"));
+        }
+        if !self.space.has_room_for(0).map_err(failed("look at the file system", entry))? {
+            return Err(self.no_room(entry));
+        }
         let fd = self.fd(at, entry)?;
         // Room for the owner to fill it, until the end.
         let mode = (attributes.mode & 0o777) | 0o700;
@@ -313,8 +326,16 @@ impl<'a> Layer<'a> {
                 source,
             })?;
         }
-        let unnamed = self.directories.all().filter(|id| self.directories.get(*id).needs_below);
-        let unnamed: Vec<_> = unnamed.map(|id| self.directories.path(id)).collect();
+        let mut unnamed = Vec::new();
+        let mut bytes = 0;
+        for id in self.directories.all().filter(|id| self.directories.get(*id).needs_below) {
+            let path = self.directories.path(id);
+            bytes += path.as_os_str().len();
+            if bytes > MAX_UNNAMED {
+                return Ok(Outcome::NeedsBelow { path });
+            }
+            unnamed.push(path);
+        }
         let whole = !self.asked_below && unnamed.is_empty();
         let unpacked = Unpacked { diff_id, size: self.size, entries: self.entries, whole };
         Ok(match unnamed.is_empty() {

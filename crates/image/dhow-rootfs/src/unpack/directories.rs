@@ -3,7 +3,7 @@
 //! A layer is unpacked into an empty tree, so every directory in it was made here and is known. That makes finding the
 //! parent of an entry a walk through a map instead of system calls, tells which directories the archive never named,
 //! and remembers what can only be set once a directory is full: its times above all. It costs some 200 bytes per
-//! directory, which the limit on entries bounds.
+//! directory, which the limit on directories bounds.
 
 use dhow_sys::tree::{self, FileTime, Tree};
 use rustix::fs::OFlags;
@@ -73,6 +73,11 @@ impl<'a> Directories<'a> {
         Directories { tree, known: vec![root], open: Vec::new() }
     }
 
+    /// How many have been made, those that are gone included: each takes memory.
+    pub(super) fn count(&self) -> usize {
+        self.known.len()
+    }
+
     pub(super) fn get(&self, id: DirectoryId) -> &Directory {
         &self.known[id.0 as usize]
     }
@@ -92,7 +97,7 @@ impl<'a> Directories<'a> {
 
     /// Records a directory that was just made.
     pub(super) fn add(&mut self, parent: DirectoryId, name: &[u8], group: u32, later: Later) -> DirectoryId {
-        let id = DirectoryId(u32::try_from(self.known.len()).expect("the limit on entries is far below"));
+        let id = DirectoryId(u32::try_from(self.known.len()).expect("the limit on directories is far below"));
         self.known.push(Directory {
             parent,
             name: name.into(),

@@ -211,6 +211,22 @@ fn below_unused_leaves_a_layer_whole() {
 }
 
 #[test]
+fn a_deep_path_that_lies_below_already() {
+    let place = Place::new();
+    let deep: Vec<_> = (1..=1500).map(|n| dir(&"d/".repeat(n)).mode(0o700 + n as u32 % 8)).collect();
+    let upper = [file(&("d/".repeat(1500) + "f"), "")];
+    stack(&place, &[&deep, &deep], &upper).unwrap();
+    assert_eq!(describe(&place.join("layer").join("d/".repeat(1499))).mode, 0o700 + 1499 % 8);
+    // Too many bytes of paths to keep them for later.
+    let wide: Vec<_> = (0..10).map(|n| file(&format!("{}{n}/f", "a-name/".repeat(1500 + n)), "")).collect();
+    let outcome = unpack_above(&place, "wide", &archive(&wide), None, false).unwrap();
+    assert!(matches!(outcome, Outcome::Unsettled(..)));
+    let wide: Vec<_> = (0..4).map(|n| file(&format!("{n}/{}f", "a-name/".repeat(1500)), "")).collect();
+    let outcome = unpack_above(&place, "wider", &archive(&wide), None, false).unwrap();
+    assert!(matches!(outcome, Outcome::NeedsBelow { .. }));
+}
+
+#[test]
 fn links_below_do_not_lead_out() {
     let place = Place::new();
     std::fs::create_dir(place.join("outside")).unwrap();

@@ -219,6 +219,11 @@ fn sparse_maps_that_lie() {
     ] {
         assert!(fault(&[map(bad)]).contains(why), "{bad}: {}", fault(&[map(bad)]));
     }
+    assert!(
+        fault(&[file("s", "").pax("GNU.sparse.size", u64::MAX.to_string()).pax("GNU.sparse.map", "")])
+            .contains("longer")
+    );
+    assert!(fault(&[file("s", "").pax("size", u64::MAX.to_string())]).contains("bad size"));
     assert!(fault(&[file("s", "").pax("GNU.sparse.major", "2").pax("GNU.sparse.minor", "0")]).contains("version"));
     let endless = Member::new(b'0', "s").body(&[b'1'; 512]).pax("GNU.sparse.major", "1").pax("GNU.sparse.minor", "0");
     assert!(fault(&[endless.pax("GNU.sparse.realsize", "9")]).contains("no numbers"));

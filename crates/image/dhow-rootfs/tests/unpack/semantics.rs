@@ -242,6 +242,16 @@ fn deep_paths() {
 }
 
 #[test]
+fn directories_are_counted_however_they_come_about() {
+    let place = Place::new();
+    let limits = Limits { directories: 100, ..Limits::default() };
+    let job = UnpackJob { below: None, bottom: true, hash: false, observer: &mut dhow_rootfs::NoObserver, limits };
+    let bytes = archive(&[file(&("d/".repeat(200) + "f"), "")]);
+    let error = unpack(&mut &bytes[..], &place.tree("layer"), job).unwrap_err();
+    assert!(error.to_string().contains("too many directories"), "{error}");
+}
+
+#[test]
 fn errors_of_the_stream_and_of_the_archive_are_apart() {
     struct Broken(bool);
     impl std::io::Read for Broken {
