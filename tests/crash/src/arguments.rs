@@ -16,6 +16,10 @@ pub(crate) enum Invocation {
     PowerCut(PowerPlan),
     /// Internal: be traced, then become this program.
     Launch(Vec<OsString>),
+    /// Internal: become this program, without its flushes.
+    Swallow(Vec<OsString>),
+    /// Internal: serve the recorded disk.
+    ServeDisk(Vec<OsString>),
     List,
     Help,
 }
@@ -23,7 +27,7 @@ pub(crate) enum Invocation {
 /// How the points are chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Choice {
-    /// So many trials over all scenarios, by the seed.
+    /// So many kills over all scenarios, by the seed.
     Random(u64),
     /// Each step of each scenario, or each n-th.
     Exhaustive { stride: u64 },
@@ -52,6 +56,8 @@ pub(crate) struct PowerPlan {
     pub(crate) only: Option<u64>,
     pub(crate) seed: u64,
     pub(crate) file_system: String,
+    /// The flushes of dhow that are to do nothing: a run that then finds nothing would find nothing ever.
+    pub(crate) swallow: Option<String>,
 }
 
 /// The flags, before it is known what they mean together.
@@ -70,6 +76,7 @@ struct Flags {
     cuts: Option<u64>,
     cut: Option<u64>,
     file_system: Option<String>,
+    swallow: Option<String>,
 }
 
 /// Reads the arguments behind the program's name.
@@ -77,6 +84,8 @@ pub(crate) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Invocat
     let verb = words.next().unwrap_or_default();
     match verb.to_str() {
         Some("launch") => Ok(Invocation::Launch(words.collect())),
+        Some("swallow") => Ok(Invocation::Swallow(words.collect())),
+        Some("serve-disk") => Ok(Invocation::ServeDisk(words.collect())),
         Some("list") => Ok(Invocation::List),
         Some("kill") => kill(flags(words)?),
         Some("power-cut") => power_cut(flags(words)?),
@@ -102,6 +111,7 @@ fn flags(mut words: impl Iterator<Item = OsString>) -> Result<Flags, Failure> {
             "--cuts" => flags.cuts = Some(number(&value()?)?),
             "--cut" => flags.cut = Some(number(&value()?)?),
             "--fs" => flags.file_system = Some(value()?.to_string_lossy().into_owned()),
+            "--swallow" => flags.swallow = Some(value()?.to_string_lossy().into_owned()),
             "--scenario" => {
                 let name = value()?.to_string_lossy().into_owned();
                 let found = scenario::find(&name);
@@ -142,6 +152,7 @@ fn power_cut(flags: Flags) -> Result<Invocation, Failure> {
         only: flags.cut,
         seed: flags.seed.unwrap_or(1),
         file_system: flags.file_system.unwrap_or_else(|| "ext4".into()),
+        swallow: flags.swallow,
     }))
 }
 

@@ -84,6 +84,7 @@ impl Run<'_> {
                 live,
                 inputs: self.inputs.directory.clone(),
                 watchdog: self.watchdog.clone(),
+                swallow: None,
             };
             let lens = Lens { known: self.inputs.ids(), began: self.lens_began };
             let prepared = Prepared::new(scenario, dhow, &self.inputs, lens, &place)?;
@@ -97,12 +98,14 @@ impl Run<'_> {
     /// This worker's share of one scenario: each `jobs`-th trial.
     fn scenario(&self, worker: u64, prepared: &Prepared, tally: &mut Tally) -> Result<(), Failure> {
         let count = match self.plan.choice {
-            Choice::Random(count) => count.div_ceil(self.plan.scenarios.len() as u64),
+            Choice::Random(count) => count.div_ceil(self.plan.scenarios.len() as u64 * self.plan.jobs),
             Choice::Exhaustive { .. } => u64::MAX,
             Choice::Replay { trial, at } => return self.replay(prepared, trial, at, tally),
         };
         let mut index = worker;
-        while index < count && tally.violations < ENOUGH_VIOLATIONS {
+        // Kills are counted, not trials: some commands come to their end first. Not all can, or it would never end.
+        let most = worker.saturating_add(count.saturating_mul(5 * self.plan.jobs));
+        while tally.kills() < count && index < most && tally.violations < ENOUGH_VIOLATIONS {
             let point = self.point(prepared, index);
             let ended = self.trial(prepared, index, point, tally)?;
             // Several threads need not take the same number of steps each time, so the first short run is not the end.

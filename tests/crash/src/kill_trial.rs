@@ -76,8 +76,7 @@ pub(crate) fn run(prepared: &Prepared, point: Point, random: &mut Random) -> Res
     prepared.may_list(&listed, beside, "reading before any recovery")?;
     let how = recover(prepared, random, &mut trial)?;
     let when = format!("after recovery by {how}");
-    let run = |line: &str| prepared.dhow.run(line)?.or_violated(&when);
-    run("system check")?;
+    check(prepared, how, &when)?;
     let found = Picture::take(&prepared.dhow, &prepared.lens, &when)?;
     let (state, kept) = prepared.judge(&found, beside, false, &when)?;
     (trial.happened, trial.kept) = (state.happened, kept);
@@ -87,7 +86,8 @@ pub(crate) fn run(prepared: &Prepared, point: Point, random: &mut Random) -> Res
         trial.saved = true;
     }
     output(prepared, &when)?;
-    if !state.happened || prepared.scenario.idempotent {
+    // Half of a removal done, the same command rightly fails for that half.
+    if prepared.scenario.idempotent || !(state.happened || state.partly) {
         repeat(prepared, beside)?;
         trial.repeated = true;
     }
@@ -158,6 +158,9 @@ fn by_time(prepared: &Prepared, time: Duration) -> Result<Option<String>, Failur
     Ok(killed.then(|| "time".to_owned()))
 }
 
+/// Recovery by a command that is there for something else.
+const OTHER_COMMAND: &str = "tag and rmi";
+
 /// Recovers in one of several ways, as life has it; gives its name.
 fn recover(prepared: &Prepared, random: &mut Random, trial: &mut Trial) -> Result<&'static str, Failure> {
     const CHECK: &str = "system check --repair";
@@ -181,13 +184,26 @@ fn recover(prepared: &Prepared, random: &mut Random, trial: &mut Trial) -> Resul
             };
             prepared.dhow.run(&format!("tag {} probe:1", image.name))?.or_violated(when)?;
             prepared.dhow.run("rmi probe:1")?.or_violated(when)?;
-            Ok("tag and rmi")
+            Ok(OTHER_COMMAND)
         }
         _ => {
             prepared.dhow.run(CHECK)?.or_violated(when)?;
             Ok("check")
         }
     }
+}
+
+/// Nothing is left to repair. A command other than the check need not look for the lock files of dead processes, which
+/// hold nothing and are taken over by whoever wants the lock.
+fn check(prepared: &Prepared, how: &str, when: &str) -> Result<(), Failure> {
+    let done = prepared.dhow.run("system check")?;
+    let mut findings = done.output.lines().filter(|line| line.starts_with("found:")).peekable();
+    let locks = findings.peek().is_some() && findings.all(|line| line.starts_with("found: stale-lock:"));
+    if done.success || how != OTHER_COMMAND || !locks {
+        return done.or_violated(when).map(|_| ());
+    }
+    prepared.dhow.run("system check --repair")?.or_violated(when)?;
+    prepared.dhow.run("system check")?.or_violated(when).map(|_| ())
 }
 
 /// Before or after, with equal chance.

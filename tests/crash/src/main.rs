@@ -30,6 +30,8 @@ fn main() -> ExitCode {
         Ok(Invocation::Kill(plan)) => campaign::run(&plan),
         Ok(Invocation::PowerCut(plan)) => power::run(&plan),
         Ok(Invocation::Launch(command)) => Err(trace::launch(&command)),
+        Ok(Invocation::Swallow(words)) => Err(trace::swallow(&words)),
+        Ok(Invocation::ServeDisk(arguments)) => power::serve(&arguments).map(|()| true),
         Ok(Invocation::List) => {
             report::list(scenario::ALL);
             Ok(true)

@@ -19,6 +19,8 @@ pub(crate) struct State {
     pub(crate) picture: Picture,
     /// Whether the killed command has happened, all of it.
     pub(crate) happened: bool,
+    /// Whether a part of it has.
+    pub(crate) partly: bool,
     /// Whether the command beside it succeeded.
     pub(crate) beside: bool,
 }
@@ -98,6 +100,8 @@ impl Prepared {
             }
         }
         for (lines, happened, beside_ran) in orders {
+            let others = beside.map_or("", |beside| beside.command);
+            let partly = !happened && lines.iter().any(|line| *line != others);
             self.restore()?;
             let mut beside_lost = false;
             for line in &lines {
@@ -114,7 +118,7 @@ impl Prepared {
             }
             self.dhow.run("system check")?.or_failed()?;
             let picture = Picture::take(&self.dhow, &self.lens, "reference run")?;
-            self.states.push(State { picture, happened, beside: beside_ran });
+            self.states.push(State { picture, happened, partly, beside: beside_ran });
         }
         Ok(())
     }

@@ -79,6 +79,11 @@ impl Tally {
         }
     }
 
+    /// How often the command was killed, or should have been when something else was found.
+    pub(crate) fn kills(&self) -> u64 {
+        self.by_call() + self.by_time + self.violations
+    }
+
     fn by_call(&self) -> u64 {
         self.calls.values().sum()
     }
@@ -133,7 +138,7 @@ pub(crate) fn table(tallies: &[(&'static str, Tally)], took: Duration) {
     println!("killed at: {}", calls.join(", "));
     println!(
         "{} kills, {} recoveries killed too, {} violations, {:.1} s",
-        sum.by_call() + sum.by_time,
+        sum.kills(),
         sum.recoveries_killed,
         sum.violations,
         took.as_secs_f64()
@@ -182,6 +187,7 @@ pub(crate) fn help() {
                 [--scenario NAME]... [--jobs N]
 dhow-crash kill --dhow PATH --scenario NAME --seed N --trial N [--at before:N|after:N|time:MICROSECONDS]
 dhow-crash power-cut [--dhow PATH] [--work DIR] [--cuts COUNT | --cut N] [--seed N] [--fs ext4|xfs|btrfs]
+                [--swallow fsync|fdatasync|syncfs|all]
 dhow-crash list
 
 dhow is taken from --dhow or the variable DHOW. Exit: 0 no violation, 1 violations, 2 the harness could not go on."

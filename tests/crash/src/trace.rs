@@ -63,6 +63,22 @@ pub(crate) fn launch(command: &[OsString]) -> Failure {
     start().unwrap_or_else(|failure| failure)
 }
 
+/// The `swallow` side: `CALL PROGRAM ARGUMENTS…` becomes the program, whose flushes of that kind do nothing.
+pub(crate) fn swallow(words: &[OsString]) -> Failure {
+    let start = || -> Result<Failure, Failure> {
+        let [call, program, arguments @ ..] = words else {
+            return Err(Failure::Usage("swallow: CALL PROGRAM".into()));
+        };
+        let filter = calls::swallowing(&call.to_string_lossy())
+            .ok_or_else(|| Failure::Usage(format!("{}: fsync, fdatasync, syncfs or all", call.display())))?;
+        let filter = filter.map_err(|error| Failure::Usage(format!("seccomp filter: {error}")))?;
+        seccompiler::apply_filter(&filter).map_err(|error| Failure::Usage(format!("seccomp: {error}")))?;
+        let error = Command::new(program).args(arguments).exec();
+        Ok(Failure::Io { what: "start", path: program.into(), source: error })
+    };
+    start().unwrap_or_else(|failure| failure)
+}
+
 /// Runs `program arguments…` and kills it at `stop`, or never. Only descriptors of files below `watched` count.
 /// What it prints goes to `output`.
 pub(crate) fn run(

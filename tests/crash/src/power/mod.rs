@@ -1,10 +1,11 @@
-//! A power cut, at the block level: a disk that writes down each write and each flush (recorder.rs), the disks that a cut
+//! A power cut, at the block level: a disk that writes down each write and each flush (server.rs, recorder.rs), the disks that a cut
 //! at one moment may leave (disk.rs), dhow's commands on it and what they promised (workload.rs), and the look at
 //! what is there when the power is back (aftermath.rs).
 
 mod aftermath;
 mod disk;
 mod recorder;
+mod server;
 mod workload;
 
 use std::fs;
@@ -23,6 +24,7 @@ use crate::random::Random;
 use crate::report;
 use aftermath::Aftermath;
 use disk::Cut;
+pub(crate) use server::serve;
 use workload::{Recording, Stage};
 
 /// More findings of the same kind only cost time.
@@ -46,6 +48,7 @@ pub(crate) fn run(plan: &PowerPlan) -> Result<bool, Failure> {
         run_root: place.join("run"),
         inputs: inputs.directory.clone(),
         watchdog: Watchdog::new(),
+        swallow: plan.swallow.clone(),
     };
     let lens = Lens { known: inputs.ids(), began: now() - 60 };
     let stage = Stage { place: &place, file_system: &plan.file_system, dhow: &dhow, lens: &lens };

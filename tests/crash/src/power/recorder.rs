@@ -1,177 +1,139 @@
-//! The disk under test: a file system in user space with one file, `disk.img`, that a loop device makes a disk of. Each
-//! write request and each flush is written down in the order in which they arrive and are answered.
-//!
-//! The file is opened for direct I/O, so that nothing stays in a cache between the loop device and this record. One thread
-//! answers one request at a time: a write that was answered before a flush arrived is covered by it. A disk could hold
-//! back a write that the file system sent at the same time as the flush, without waiting for it; this one never does.
+//! The record of a disk: what its server (server.rs) writes down, and what the harness adds to it. One file, appended to
+//! by both, each event in one write.
 
-use std::ffi::OsStr;
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
-use fuser::{
-    BackgroundSession, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
-    LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite, Request,
-    WriteFlags,
-};
+use nix::mount::{MntFlags, umount2};
 
 use crate::failure::Failure;
 
 /// What happened to the disk, or above it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Event {
     /// Sectors were written.
     Write { offset: u64, data: Vec<u8> },
     /// All that was written before is on the disk for good.
     Flush,
+    /// The first command is about to start.
+    Begin,
     /// A command of the workload has ended with success: from here on its promises hold.
     Done,
 }
 
-#[derive(Debug, Clone)]
-struct Record(Arc<Mutex<Vec<Event>>>);
-
-impl Record {
-    fn lock(&self) -> MutexGuard<'_, Vec<Event>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+/// Adds one event. One write call on a file opened for appending: events of two processes do not mix.
+pub(crate) fn append(mut record: &File, event: &Event) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    match event {
+        Event::Write { offset, data } => {
+            bytes.reserve(data.len() + 17);
+            bytes.push(b'W');
+            bytes.extend(offset.to_le_bytes());
+            bytes.extend((data.len() as u64).to_le_bytes());
+            bytes.extend(data);
+        }
+        Event::Flush => bytes.push(b'F'),
+        Event::Begin => bytes.push(b'B'),
+        Event::Done => bytes.push(b'D'),
     }
+    record.write_all(&bytes)
+}
+
+/// Reads a whole record.
+fn parse(mut bytes: &[u8]) -> io::Result<Vec<Event>> {
+    let mut events = Vec::new();
+    let mut kind = [0];
+    while bytes.read(&mut kind)? == 1 {
+        events.push(match kind[0] {
+            b'W' => {
+                let (mut offset, mut length) = ([0; 8], [0; 8]);
+                bytes.read_exact(&mut offset)?;
+                bytes.read_exact(&mut length)?;
+                let length = usize::try_from(u64::from_le_bytes(length)).map_err(io::Error::other)?;
+                let (data, rest) = bytes.split_at_checked(length).ok_or(io::ErrorKind::UnexpectedEof)?;
+                bytes = rest;
+                Event::Write { offset: u64::from_le_bytes(offset), data: data.to_vec() }
+            }
+            b'F' => Event::Flush,
+            b'B' => Event::Begin,
+            b'D' => Event::Done,
+            _ => return Err(io::ErrorKind::InvalidData.into()),
+        });
+    }
+    Ok(events)
 }
 
 /// The disk while it is being recorded.
 #[derive(Debug)]
 pub(crate) struct Recorder {
-    record: Record,
-    session: BackgroundSession,
+    server: Child,
+    directory: PathBuf,
+    path: PathBuf,
+    record: File,
 }
 
 impl Recorder {
-    /// Shows `disk` (which is changed) as `directory/disk.img`.
-    pub(crate) fn start(disk: File, directory: &Path) -> Result<Recorder, Failure> {
-        let size = disk.metadata().map_err(Failure::io("look at the disk for", directory))?.len();
-        let record = Record(Arc::default());
-        let mut config = Config::default();
-        config.mount_options = vec![MountOption::FSName("dhow-crash".into())];
-        let server = Server { disk, size, record: record.clone() };
-        let session = fuser::spawn_mount(server, directory, &config).map_err(Failure::io("mount on", directory))?;
-        Ok(Recorder { record, session })
+    /// Shows `disk` (which is changed) as `directory/disk.img`; the record is kept beside it.
+    pub(crate) fn start(disk: &Path, directory: &Path) -> Result<Recorder, Failure> {
+        let path = disk.with_extension("record");
+        fs::write(&path, "").map_err(Failure::io("create", &path))?;
+        let record = OpenOptions::new().append(true).open(&path).map_err(Failure::io("open", &path))?;
+        let own = Path::new("/proc/self/exe");
+        let mut server = Command::new(own)
+            .arg("serve-disk")
+            .args([disk, directory, &path])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(Failure::io("start", own))?;
+        let mut line = String::new();
+        let output = server.stdout.take().expect("the output is a pipe");
+        BufReader::new(output).read_line(&mut line).map_err(Failure::io("read from the server of", disk))?;
+        let recorder = Recorder { server, directory: directory.to_owned(), path, record };
+        if line.is_empty() {
+            return Err(Failure::Usage("the server of the recorded disk did not start".into()));
+        }
+        Ok(recorder)
     }
 
-    /// Writes down that a command has ended.
-    pub(crate) fn done(&self) {
-        self.record.lock().push(Event::Done);
-    }
-
-    /// How much is written down so far.
-    pub(crate) fn count(&self) -> usize {
-        self.record.lock().len()
+    /// Adds an event of the harness's own.
+    pub(crate) fn note(&self, event: &Event) -> Result<(), Failure> {
+        append(&self.record, event).map_err(Failure::io("append to", &self.path))
     }
 
     /// Ends it; the loop device has to be gone.
-    pub(crate) fn finish(self) -> Vec<Event> {
-        drop(self.session);
-        std::mem::take(&mut *self.record.lock())
+    pub(crate) fn finish(mut self) -> Result<Vec<Event>, Failure> {
+        drop(self.server.stdin.take());
+        self.server.wait().map_err(Failure::io("wait for the server of", &self.directory))?;
+        umount2(&self.directory, MntFlags::MNT_DETACH).map_err(Failure::kernel("unmount the recorded disk"))?;
+        let bytes = fs::read(&self.path).map_err(Failure::io("read", &self.path))?;
+        parse(&bytes).map_err(Failure::io("parse", &self.path))
     }
 }
 
-const NAME: &str = "disk.img";
-const FILE: INodeNo = INodeNo(2);
-const LIFE: Duration = Duration::from_secs(3600);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-struct Server {
-    disk: File,
-    size: u64,
-    record: Record,
-}
-
-impl Server {
-    fn attributes(&self, node: INodeNo) -> FileAttr {
-        let directory = node == INodeNo::ROOT;
-        FileAttr {
-            ino: node,
-            size: if directory { 0 } else { self.size },
-            blocks: self.size / 512,
-            atime: UNIX_EPOCH,
-            mtime: UNIX_EPOCH,
-            ctime: UNIX_EPOCH,
-            crtime: UNIX_EPOCH,
-            kind: if directory { FileType::Directory } else { FileType::RegularFile },
-            perm: if directory { 0o700 } else { 0o600 },
-            nlink: 1,
-            uid: 0,
-            gid: 0,
-            rdev: 0,
-            flags: 0,
-            blksize: 4096,
+    #[test]
+    fn what_is_appended_is_read_back() {
+        let path = std::env::temp_dir().join(format!("dhow-crash-record-{}", std::process::id()));
+        let file = File::create(&path).unwrap();
+        let events = [
+            Event::Begin,
+            Event::Write { offset: 4096, data: vec![b'W'; 700] },
+            Event::Flush,
+            Event::Done,
+            Event::Flush,
+        ];
+        for event in &events {
+            append(&file, event).unwrap();
         }
-    }
-}
-
-impl Filesystem for Server {
-    fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        if parent == INodeNo::ROOT && name == NAME {
-            reply.entry(&LIFE, &self.attributes(FILE), Generation(0));
-        } else {
-            reply.error(Errno::ENOENT);
-        }
-    }
-
-    fn getattr(&self, _request: &Request, node: INodeNo, _handle: Option<FileHandle>, reply: ReplyAttr) {
-        reply.attr(&LIFE, &self.attributes(node));
-    }
-
-    fn open(&self, _request: &Request, _node: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        reply.opened(FileHandle(1), FopenFlags::FOPEN_DIRECT_IO);
-    }
-
-    fn read(
-        &self,
-        _request: &Request,
-        _node: INodeNo,
-        _handle: FileHandle,
-        offset: u64,
-        size: u32,
-        _flags: OpenFlags,
-        _owner: Option<LockOwner>,
-        reply: ReplyData,
-    ) {
-        let size = u64::from(size).min(self.size.saturating_sub(offset));
-        let mut data = vec![0; size as usize];
-        match self.disk.read_exact_at(&mut data, offset) {
-            Ok(()) => reply.data(&data),
-            Err(_) => reply.error(Errno::EIO),
-        }
-    }
-
-    fn write(
-        &self,
-        _request: &Request,
-        _node: INodeNo,
-        _handle: FileHandle,
-        offset: u64,
-        data: &[u8],
-        _write_flags: WriteFlags,
-        _flags: OpenFlags,
-        _owner: Option<LockOwner>,
-        reply: ReplyWrite,
-    ) {
-        if offset + data.len() as u64 > self.size || self.disk.write_all_at(data, offset).is_err() {
-            reply.error(Errno::EIO);
-            return;
-        }
-        self.record.lock().push(Event::Write { offset, data: data.to_vec() });
-        reply.written(data.len() as u32);
-    }
-
-    fn fsync(&self, _request: &Request, _node: INodeNo, _handle: FileHandle, _data: bool, reply: ReplyEmpty) {
-        self.record.lock().push(Event::Flush);
-        reply.ok();
-    }
-
-    fn flush(&self, _request: &Request, _node: INodeNo, _handle: FileHandle, _owner: LockOwner, reply: ReplyEmpty) {
-        // The end of a file descriptor, which makes nothing durable.
-        reply.ok();
+        let bytes = fs::read(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        assert_eq!(parse(&bytes).unwrap(), events);
+        assert!(parse(&bytes[..100]).is_err(), "a torn record is an error");
     }
 }

@@ -1,6 +1,6 @@
 //! The commands that run on the recorded disk, what each of them promises, and pictures of the store behind each.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -128,20 +128,20 @@ pub(crate) fn between(stage: &Stage<'_>) -> Result<Vec<(usize, Picture)>, Failur
 pub(crate) fn record(stage: &Stage<'_>, bystander: bool) -> Result<Recording, Failure> {
     let disk = stage.place.join("disk.img");
     tool(Command::new("cp").arg("--sparse=always").arg(stage.base()).arg(&disk))?;
-    let file = OpenOptions::new().read(true).write(true).open(&disk).map_err(Failure::io("open", &disk))?;
     let (recorded, mount) = (stage.place.join("recorded"), stage.mount());
     empty(&recorded)?;
-    let recorder = Recorder::start(file, &recorded)?;
+    let recorder = Recorder::start(&disk, &recorded)?;
     mount_image(stage.file_system, &recorded.join("disk.img"), &mount)?;
     let ran = acts(stage, &recorder, bystander);
     unmount(&mount)?;
-    let events = recorder.finish();
-    let (began, states) = ran?;
+    let events = recorder.finish()?;
+    let states = ran?;
+    let began = events.iter().position(|event| matches!(event, Event::Begin)).unwrap_or(0);
     fs::remove_file(&disk).map_err(Failure::io("remove", &disk))?;
     Ok(Recording { events, began, states, bystander })
 }
 
-fn acts(stage: &Stage<'_>, recorder: &Recorder, bystander: bool) -> Result<(usize, Vec<Picture>), Failure> {
+fn acts(stage: &Stage<'_>, recorder: &Recorder, bystander: bool) -> Result<Vec<Picture>, Failure> {
     let dhow = stage.dhow;
     empty(&dhow.run_root)?;
     fs::create_dir_all(dhow.out()).map_err(Failure::io("create", &dhow.live))?;
@@ -154,14 +154,14 @@ fn acts(stage: &Stage<'_>, recorder: &Recorder, bystander: bool) -> Result<(usiz
             scope.spawn(|| flush_all_the_time(&stage.mount().join("bystander"), &over));
         }
         let ran = (|| {
-            let began = recorder.count();
+            recorder.note(&Event::Begin)?;
             let mut states = vec![Picture::default()];
             for act in ACTS {
                 dhow.run(act.line)?.or_failed()?;
-                recorder.done();
+                recorder.note(&Event::Done)?;
                 states.push(Picture::take(dhow, stage.lens, "reference run")?);
             }
-            Ok((began, states))
+            Ok(states)
         })();
         over.store(true, Ordering::Relaxed);
         ran
