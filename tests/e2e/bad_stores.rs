@@ -147,6 +147,8 @@ fn an_interrupt_leaves_nothing() {
         let _ = run(Command::new("kill").args(["-s", signal, &child.id().to_string()]));
         child.wait().unwrap();
         let _ = store.dhow(&["rmi", "-f", "big:1"]);
+        // The lock files of a killed process.
+        store.dhow(&["system", "check", "--repair"]).ok();
         store.assert_empty();
     }
     store.dhow(&["load", "-i", path(&file)]).ok();

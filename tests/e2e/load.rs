@@ -1,5 +1,7 @@
 //! `dhow load`: the forms that an archive may have, and what is said of it.
 
+use serde_json::{Value, json};
+
 use crate::harness::{DockerArchive, Layer, Layout, Store, digest, gzip, path, tar_of, zstd};
 
 fn layers() -> Vec<Vec<u8>> {
@@ -173,8 +175,7 @@ fn a_blob_is_stored_once_under_its_digest() {
 }
 
 #[test]
-fn a_chosen_platform_is_loaded_from_an_index_of_several() {
-    let store = Store::new();
+fn a_chosen_platform_is_loaded_from_an_image_of_several() {
     let [base, app] = <[_; 2]>::try_from(layers()).unwrap();
     let mut files = Vec::new();
     let mut manifests = Vec::new();
@@ -182,16 +183,33 @@ fn a_chosen_platform_is_loaded_from_an_index_of_several() {
         let mut layout = Layout::new("x", &[layer]);
         layout.config["architecture"] = architecture.into();
         let mut made = layout.finish();
-        let index: serde_json::Value = serde_json::from_slice(&made.pop().unwrap().1).unwrap();
+        let index: Value = serde_json::from_slice(&made.pop().unwrap().1).unwrap();
         let mut entry = index["manifests"][0].clone();
-        entry["annotations"] = serde_json::json!({ "org.opencontainers.image.ref.name": "one:first" });
-        entry["platform"] = serde_json::json!({ "os": "linux", "architecture": architecture });
+        entry["annotations"] = Value::Null;
+        entry["platform"] = json!({ "os": "linux", "architecture": architecture });
         manifests.push(entry);
         files.extend(made);
     }
-    let index = serde_json::json!({ "schemaVersion": 2, "manifests": manifests });
+    // As buildx and `skopeo copy --all` write it: index.json names one index, which has one manifest for each platform.
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    let inner = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": manifests }).to_string().into_bytes();
+    let entry = json!({
+        "mediaType": media_type, "digest": digest(&inner), "size": inner.len(),
+        "annotations": { "org.opencontainers.image.ref.name": "one:first" },
+    });
+    files.push((format!("blobs/{}", digest(&inner).replace(':', "/")), inner));
+    let index = json!({ "schemaVersion": 2, "manifests": [entry] });
     files.push(("index.json".into(), index.to_string().into_bytes()));
+    for architecture in ["amd64", "arm64"] {
+        let store = Store::new();
+        let file = store.folder().file("both.tar", tar_of(&files));
+        store.dhow(&["load", "--platform", &format!("linux/{architecture}"), "-i", path(&file)]).ok();
+        assert_eq!(store.inspect("one:first")["Architecture"], architecture);
+        assert_eq!(store.ids().len(), 1);
+        store.assert_sound();
+    }
+    let store = Store::new();
     let file = store.folder().file("both.tar", tar_of(&files));
-    store.dhow(&["load", "--platform", "linux/arm64", "-i", path(&file)]).ok();
-    assert_eq!(store.inspect("one:first")["Architecture"], "arm64");
+    store.dhow(&["load", "--platform", "linux/s390x", "-i", path(&file)]).fails(&["linux/s390x"]);
+    store.assert_empty();
 }

@@ -22,7 +22,7 @@ fn a_tag_is_another_name_of_the_same_image() {
 #[test]
 fn references_are_docker_s() {
     let (store, id) = store_with("one:first");
-    for wrong in ["UPPER", "a//b", "a:", "a:b:c", "-a", "a/b:.x", &"a".repeat(256), &format!("x@{id}")] {
+    for wrong in ["UPPER", "a//b", "a:", "a:b:c", "a-/b", "a/b:.x", &"a".repeat(256), &format!("x@{id}")] {
         store.dhow(&["tag", "one:first", wrong]).fails(&[]);
     }
     // 64 hexadecimal digits name an image, nothing else.

@@ -42,6 +42,13 @@ impl Tree {
         Tree(nodes)
     }
 
+    /// Without the root directory itself: seen through layers alone, it is the top layer's, whether that names it or not.
+    /// What a container sees as its root directory is decided where its writable layer is made.
+    pub(crate) fn without_root(mut self) -> Tree {
+        self.0.remove(Path::new(""));
+        self
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
