@@ -40,7 +40,9 @@ pub(crate) fn interleave(cases: &mut [Case<'_>], rounds: usize) -> Result<Vec<(S
             let at = (round + turn) % cases.len();
             samples[at].push((cases[at].run)()?);
         }
-        eprintln!("xtask: round {} of {rounds}", round + 1);
+        if rounds < 20 {
+            eprintln!("xtask: round {} of {rounds}", round + 1);
+        }
     }
     Ok(cases.iter().map(|case| case.name.clone()).zip(samples).collect())
 }
