@@ -196,7 +196,7 @@ impl<'s> Operation<'s> {
                 w.mark_synced(self.id)?;
             }
             let value = f(w)?;
-            w.delete_leases(self.id)?;
+            w.release_leases(self.id)?;
             w.delete_kept_plans(self.id)?;
             let ended = empty && w.plans_of(self.id)?.is_empty();
             if ended {

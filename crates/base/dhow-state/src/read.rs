@@ -127,6 +127,12 @@ impl<'t> Read<'t> {
         self.all(sql, [operation.to_string()], |row| Ok((content(row, 0)?, digest(row, 1)?)))
     }
 
+    /// What an operation relies on.
+    pub(crate) fn leases_of(&self, operation: OperationId) -> Result<Vec<(ContentKind, Digest)>, StateError> {
+        let sql = "SELECT kind, digest FROM leases WHERE operation = ?1 ORDER BY kind, digest";
+        self.all(sql, [operation.to_string()], |row| Ok((content(row, 0)?, digest(row, 1)?)))
+    }
+
     /// Every final path that any operation may have to clean up.
     pub(crate) fn plans_all(&self) -> Result<Vec<(ContentKind, Digest)>, StateError> {
         let sql = "SELECT DISTINCT kind, digest FROM plans ORDER BY kind, digest";

@@ -23,13 +23,15 @@ impl State {
     /// Removes what the operation must not leave, its work directory and its rows.
     pub(crate) fn end(&self, id: OperationId, leave: Leave) -> Result<(), StateError> {
         let layout = self.layout()?;
-        let plans = self.read(|r| r.plans_of(id))?;
-        if !plans.is_empty() {
-            if leave == Leave::Nothing {
-                self.write(Durability::Crash, |w| {
-                    plans.iter().try_for_each(|(kind, digest)| w.delete_unneeded(id, *kind, digest).map(drop))
-                })?;
-            }
+        if leave == Leave::Nothing {
+            self.write(Durability::Crash, |w| {
+                for (kind, digest) in w.plans_of(id)? {
+                    w.delete_unneeded(id, kind, &digest)?;
+                }
+                w.release_leases(id)
+            })?;
+        }
+        if !self.read(|r| r.plans_of(id))?.is_empty() {
             self.write(Durability::Crash, |w| {
                 for (kind, digest) in w.plans_of(id)? {
                     if w.synced(kind, &digest)?.is_none() {
@@ -51,6 +53,10 @@ impl State {
                 self.end(operation.id, Leave::Nothing)?;
                 dead += 1;
             }
+        }
+        if dead > 0 {
+            // The dead may have left the files of locks.
+            self.locks_directory().stale(true)?;
         }
         Ok(dead)
     }

@@ -69,6 +69,17 @@ impl Write<'_> {
         Ok(self.execute(sql, [operation.to_string(), text(digest)])? > 0)
     }
 
+    /// Gives the leases of `operation` back. What only they still protected, because somebody removed the last image
+    /// that needed it meanwhile, goes with them.
+    pub(crate) fn release_leases(&self, operation: OperationId) -> Result<(), StateError> {
+        for (kind, digest) in self.leases_of(operation)? {
+            if self.delete_unneeded(operation, kind, &digest)? {
+                self.plan(operation, kind, &digest)?;
+            }
+        }
+        self.delete_leases(operation)
+    }
+
     /// Deletes what was published in an earlier boot and never flushed, and has `operation` remove the files: after a
     /// power cut their bytes may be missing. No image refers to any of it, see [`Write::put_image`]; if one did, the
     /// row would stay, and the check of the store would look at the file.

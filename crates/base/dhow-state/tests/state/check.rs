@@ -86,11 +86,10 @@ fn a_broken_image_is_named_and_kept_until_it_is_loaded_again() {
 #[test]
 fn a_damaged_blob_that_nothing_needs_loses_its_row() {
     let scratch = Scratch::new();
-    let state = scratch.open();
-    let operation = state.begin("load", 1).unwrap();
-    crate::store::bring_blob(&operation, b"cut short").unwrap();
-    operation.commit(dhow_state::Durability::Crash, |_| Ok::<_, StateError>(())).unwrap();
-    let digest = Digest::of(b"cut short");
+    let (state, sample) = (scratch.open(), Sample::new(1));
+    sample.load(&state).unwrap();
+    state.write(dhow_state::Durability::Crash, |w| w.delete_image(&sample.id())).unwrap();
+    let digest = sample.id();
     std::fs::remove_file(state.blob_path(&digest)).unwrap();
     std::fs::write(state.blob_path(&digest), b"cut").unwrap();
     assert_eq!(kinds(&check(&state, REPAIR)), [FindingKind::WrongSize]);

@@ -46,8 +46,21 @@ fn a_lease_protects_until_its_operation_ends() {
     assert!(state.blob_path(&sample.id()).exists() && state.layer_path(&sample.layers[1]).exists());
     assert!(!state.layer_path(&sample.layers[0]).exists(), "nobody leased that one");
     drop(save);
-    assert_eq!(collect(&state).len(), 2);
+    assert_eq!(state.read(|r| r.usage()).unwrap(), Default::default(), "what only the lease protected goes with it");
+    assert!(!state.blob_path(&sample.id()).exists() && !state.layer_path(&sample.layers[1]).exists());
+}
+
+#[test]
+fn a_commit_gives_back_its_leases_too() {
+    let scratch = Scratch::new();
+    let (state, sample) = (scratch.open(), Sample::new(1));
+    sample.load(&state).unwrap();
+    let save = state.begin("save", 1).unwrap();
+    save.lease_blob(&sample.id()).unwrap().unwrap();
+    sample.remove(&state).unwrap();
+    save.commit(Durability::Crash, |_| Ok::<_, dhow_state::StateError>(())).unwrap();
     assert_eq!(state.read(|r| r.usage()).unwrap(), Default::default());
+    assert!(!state.blob_path(&sample.id()).exists());
 }
 
 #[test]

@@ -217,11 +217,18 @@ fn tar_error(name: &str, e: io::Error) -> StoreError {
         Ok(ours) => ours,
         Err(e) if is_about_contents(&e) => StoreError::Archive {
             archive: name.to_owned(),
-            problem: format!("is not a tar archive, or is damaged: {e}"),
+            problem: format!("is not a tar archive, or is damaged: {}", words(&e)),
             hint: Some("the archive is damaged or incomplete: make or fetch it again".to_owned()),
         },
         Err(e) => StoreError::io("read", name, e),
     }
+}
+
+/// The reader's words without the archive's bytes, which it quotes.
+fn words(e: &io::Error) -> String {
+    let text = e.to_string();
+    let text = text.split(" when getting").next().unwrap_or_default();
+    text.chars().take_while(|c| !c.is_control()).take(100).collect()
 }
 
 fn is_about_contents(e: &io::Error) -> bool {
