@@ -268,8 +268,7 @@ fn repeat(prepared: &Prepared, beside: bool) -> Result<(), Failure> {
     prepared.dhow.run(prepared.scenario.command)?.or_violated("repeating the command")?;
     let found = Picture::take(&prepared.dhow, &prepared.lens, when)?;
     let (_, kept) = prepared.judge(&found, beside, true, when)?;
-    // With a command beside, layers of either order of events may have been kept.
-    if kept > 0 && prepared.scenario.beside.is_none() && prepared.scenario.also.is_empty() && !prepared.scenario.dated {
+    if kept > 0 && !prepared.scenario.dated {
         return violated(format!("{when}: {kept} blobs or layers belong to no image"));
     }
     if prepared.scenario.output.is_some() {
