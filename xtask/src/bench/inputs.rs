@@ -98,7 +98,7 @@ pub(crate) fn twelve_layers(options: &Options) -> Result<PathBuf, Failure> {
     })
 }
 
-/// One layer with one file of 4 GiB, compressed with `gzip`, `zstd` or not at all.
+/// One layer with one file of 4 GiB, compressed with `gzip`, `zstd`, `zstd-long` (a window of 128 MiB) or not at all.
 pub(crate) fn four_gibibytes(options: &Options, compression: &str) -> Result<PathBuf, Failure> {
     let name = format!("4gib-{compression}.image.tar");
     once(options, &name, |part| {
@@ -112,13 +112,13 @@ pub(crate) fn four_gibibytes(options: &Options, compression: &str) -> Result<Pat
                 gzip.finish().and_then(|mut out| out.flush()).map_err(Failure::at(&path))?;
                 diff_id
             }
-            "zstd" => {
+            "zstd" | "zstd-long" => {
                 let plain = options.scratch.join(format!("{name}.tar"));
                 let mut tar = Hashed::new(BufWriter::new(File::create(&plain).map_err(Failure::at(&plain))?));
                 one_large_file(&mut tar, 4 << 30).map_err(Failure::at(&plain))?;
                 let diff_id = tar.finish().1;
-                // A window of 128 MiB, which a reader must not allocate for the asking alone.
-                output(Command::new("zstd").args(["-q", "-f", "-1", "--long=27"]).arg(&plain).arg("-o").arg(&path))?;
+                let window = if compression == "zstd-long" { "--long=27" } else { "-3" };
+                output(Command::new("zstd").args(["-q", "-f", "-1", window]).arg(&plain).arg("-o").arg(&path))?;
                 fs::remove_file(&plain).map_err(Failure::at(&plain))?;
                 diff_id
             }
@@ -128,7 +128,10 @@ pub(crate) fn four_gibibytes(options: &Options, compression: &str) -> Result<Pat
                 tar.finish().1
             }
         };
-        let kind = if compression == "plain" { "tar".to_owned() } else { format!("tar+{compression}") };
+        let kind = match compression.split('-').next() {
+            Some("plain") | None => "tar".to_owned(),
+            Some(name) => format!("tar+{name}"),
+        };
         image_archive(
             part,
             &format!("example.org/large:{compression}"),

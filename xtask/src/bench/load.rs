@@ -1,6 +1,6 @@
 //! An image of 12 layers into an empty store: dhow, the podman of this machine, and newer peers in a chroot.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::disk::Disk;
@@ -33,7 +33,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     }
     if let Some(root) = &options.peers_root {
         for engine in ["podman", "docker"] {
-            let version = output(Command::new("chroot").arg(root).args([engine, "--version"]))?;
+            let version = output(Command::new(peer_script()).arg(root).args([engine, "--version"]))?;
             cases.push(Case::new(name(&version), move || peer(options, root, engine, image)));
         }
     } else {
@@ -45,6 +45,10 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     Report { name: "load", about, cases, figures: &[Figure::WallSeconds, Figure::CpuMillis] }.publish(options)
 }
 
+fn peer_script() -> PathBuf {
+    project::root().join("bench/peer")
+}
+
 /// "Docker version 28.5.2, build ecc6942" -> "docker 28.5.2"
 fn name(version: &str) -> String {
     let mut words = version.split([' ', ',', '\n']).filter(|word| !word.is_empty() && *word != "version");
@@ -54,8 +58,7 @@ fn name(version: &str) -> String {
 /// An engine inside the chroot, its daemon (if it has one) running before the clock does; bench/peer says what it took.
 fn peer(options: &Options, root: &Path, engine: &str, image: &Path) -> Result<Sample, Failure> {
     let disk = Disk::fresh(options, 6)?;
-    let mut command = Command::new(project::root().join("bench/peer"));
-    let said = output(command.arg(root).arg(engine).arg(image).arg(disk.path()))?;
+    let said = output(Command::new(peer_script()).arg(root).arg(engine).arg(image).arg(disk.path()))?;
     let numbers: Vec<f64> =
         said.lines().last().unwrap_or_default().split_whitespace().filter_map(|number| number.parse().ok()).collect();
     let [wall, cpu] = numbers[..] else { return Err(Failure::new(format!("bench/peer: no figures: {said}"))) };
