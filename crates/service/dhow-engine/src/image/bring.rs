@@ -56,9 +56,9 @@ struct Layer {
 }
 
 /// A layer that is there.
-struct Present {
-    key: Digest,
-    size: u64,
+pub(super) struct Present {
+    pub(super) key: Digest,
+    pub(super) size: u64,
 }
 
 /// What a layer came to without those below it.
@@ -411,7 +411,8 @@ fn layers(manifest: &dhow_spec::ImageManifest, config: &ImageConfig) -> Result<V
     Ok(layers)
 }
 
-fn image_row(blob: &Descriptor, config: &ImageConfig, layers: &[Present], now: Timestamp) -> ImageRow {
+/// The row of an image over these layers, bottom first.
+pub(super) fn image_row(blob: &Descriptor, config: &ImageConfig, layers: &[Present], now: Timestamp) -> ImageRow {
     let created = config.created.as_deref().and_then(|text| text.parse::<jiff::Timestamp>().ok());
     ImageRow {
         id: blob.digest.clone(),

@@ -1,6 +1,6 @@
 //! `import`: a root filesystem in a tar becomes an image of one layer.
 
-use super::bring::{keep_free, remove};
+use super::bring::{Present, image_row, keep_free, remove};
 use super::load::event;
 use crate::Engine;
 use crate::error::EngineError;
@@ -10,7 +10,7 @@ use dhow_rootfs::{Limits, NoObserver, Outcome, UnpackJob, Unpacked};
 use dhow_spec::image_config::{History, ImageConfig, RootFs};
 use dhow_spec::media_type::{self, Compression};
 use dhow_spec::{Digest, Platform, Reference, change};
-use dhow_state::{Durability, ImageRow, LayerRow, ManifestRow, ObjectKind, Operation, Timestamp};
+use dhow_state::{Durability, LayerRow, ManifestRow, ObjectKind, Operation, Timestamp};
 use dhow_store::local::{LocalSink, Measured};
 use dhow_store::{Descriptor, StoreError, compression};
 use dhow_sys::tree::Tree;
@@ -59,7 +59,8 @@ impl Engine {
         if self.cancel.is_set() {
             return Err(EngineError::Interrupted);
         }
-        let image = image_row(&config_blob, &config, &row, now);
+        let present = Present { key: row.key, size: row.size };
+        let image = image_row(&config_blob, &config, &[present], now);
         let manifest = ManifestRow {
             digest: manifest_blob.digest.clone(),
             image: config_blob.digest.clone(),
@@ -199,19 +200,4 @@ fn configuration(request: &ImportRequest) -> Result<ImageConfig, EngineError> {
 
 fn rfc3339(time: Timestamp) -> String {
     jiff::Timestamp::from_nanosecond(i128::from(time)).map(|t| t.to_string()).unwrap_or_default()
-}
-
-fn image_row(blob: &Descriptor, config: &ImageConfig, layer: &LayerRow, now: Timestamp) -> ImageRow {
-    ImageRow {
-        id: blob.digest.clone(),
-        config_size: blob.size,
-        os: config.os.clone(),
-        architecture: config.architecture.clone(),
-        variant: config.variant.clone(),
-        created: Some(now),
-        loaded: now,
-        size: layer.size,
-        labels: config.config.labels.clone(),
-        layers: vec![layer.key.clone()],
-    }
 }
