@@ -69,18 +69,18 @@ pub(crate) fn debian(options: &Options) -> Result<(PathBuf, PathBuf), Failure> {
 pub(crate) fn twelve_layers(options: &Options) -> Result<PathBuf, Failure> {
     // Files, and mean size in KiB: a base, libraries, compilers, many small sources, an application.
     const LAYERS: [(usize, usize); 12] = [
-        (3200, 34),
-        (1800, 12),
-        (3400, 11),
-        (2600, 30),
-        (700, 190),
-        (600, 160),
-        (900, 60),
-        (3800, 9),
-        (1400, 16),
-        (500, 90),
-        (1600, 5),
-        (1500, 8),
+        (3200, 51),
+        (1800, 18),
+        (3400, 16),
+        (2600, 45),
+        (700, 280),
+        (600, 240),
+        (900, 90),
+        (3800, 13),
+        (1400, 24),
+        (500, 135),
+        (1600, 8),
+        (1500, 12),
     ];
     once(options, "twelve.image.tar", |part| {
         let mut layers = Vec::new();
@@ -253,11 +253,16 @@ fn append<W: Write>(out: &mut tar::Builder<W>, path: &str, bytes: &[u8]) -> std:
     out.append_data(&mut header(bytes.len() as u64), path, bytes)
 }
 
-/// Folders of 40 files each; half text of a few thousand words, half bytes that pack badly, sizes around `mean`.
+/// Folders of 40 files each; most of them lines out of a thousand, some bytes that do not pack, sizes around `mean`.
 fn synthetic_layer<W: Write>(out: W, seed: u64, files: usize, mean: usize) -> std::io::Result<()> {
     let mut random = Random(seed * 7919 + 1);
     let words: Vec<Vec<u8>> = (0..4000)
         .map(|_| (0..2 + random.below(9)).map(|_| b'a' + u8::try_from(random.below(26)).unwrap_or(0)).collect())
+        .collect();
+    let lines: Vec<Vec<u8>> = (0..1000)
+        .map(|_| {
+            (0..2 + random.below(10)).map(|_| words[random.below(4000)].as_slice()).collect::<Vec<_>>().join(&b' ')
+        })
         .collect();
     let mut out = tar::Builder::new(out);
     for n in 0..files {
@@ -271,11 +276,13 @@ fn synthetic_layer<W: Write>(out: W, seed: u64, files: usize, mean: usize) -> st
         let size = mean / 4 + random.below(mean) * (1 + random.below(3)) / 2;
         let mut content = Vec::with_capacity(size + 16);
         while content.len() < size {
-            if n % 4 == 0 {
+            if n % 7 == 0 {
                 content.extend_from_slice(&random.next().to_le_bytes());
             } else {
-                content.extend_from_slice(&words[random.below(words.len())]);
-                content.push(b' ');
+                // Some lines are common and some are rare, in code as in prose.
+                let common = random.below(lines.len()) + 1;
+                content.extend_from_slice(&lines[random.below(common)]);
+                content.push(b'\n');
             }
         }
         append(&mut out, &format!("layer-{seed}/part-{}/file-{n}", n / 40), &content)?;
