@@ -2,7 +2,7 @@
 
 use dhow_spec::document::DocumentError;
 use dhow_spec::error_kind::kind_of_io;
-use dhow_spec::{Classify, Digest, DigestError, Kind, ReferenceError};
+use dhow_spec::{Classify, Digest, DigestError, Kind};
 use dhow_state::StateError;
 use std::io;
 
@@ -70,9 +70,6 @@ pub enum StoreError {
     /// A digest cannot be used.
     #[error(transparent)]
     Digest(#[from] DigestError),
-    /// An archive gives an image an invalid name.
-    #[error(transparent)]
-    Reference(#[from] ReferenceError),
     /// The store's state refused.
     #[error(transparent)]
     State(#[from] StateError),
@@ -111,7 +108,7 @@ impl Classify for StoreError {
             }
             StoreError::ProofMismatch { .. } => Kind::Internal,
             StoreError::NoSuchName(_) => Kind::NotFound,
-            StoreError::Archive { .. } | StoreError::Digest(_) | StoreError::Reference(_) => Kind::Invalid,
+            StoreError::Archive { .. } | StoreError::Digest(_) => Kind::Invalid,
             StoreError::Compression { .. } => Kind::Unsupported,
             StoreError::Document(e) => e.kind(),
             StoreError::State(e) => e.kind(),
@@ -128,9 +125,6 @@ impl Classify for StoreError {
             StoreError::Compression { .. } => Some("decompress it first, for example: xz -dc FILE | dhow load".into()),
             StoreError::Document(e) => e.hint(),
             StoreError::State(e) => e.hint(),
-            StoreError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                Some("free some space there, for example with: dhow image prune".into())
-            }
             _ => None,
         }
     }

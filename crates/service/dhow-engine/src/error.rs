@@ -7,6 +7,7 @@ use dhow_spec::{Classify, Digest, Kind, ReferenceError};
 use dhow_state::StateError;
 use dhow_store::StoreError;
 use std::io;
+use std::path::{Path, PathBuf};
 
 /// What can go wrong in a use case.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +63,14 @@ pub enum EngineError {
         /// What to ask for instead.
         hint: Option<String>,
     },
+    /// The disk of the store is full, or would be.
+    #[error("no space left on {}: {source}", .root.display())]
+    NoSpace {
+        /// The data root.
+        root: PathBuf,
+        /// What was being written.
+        source: Box<EngineError>,
+    },
     /// It was asked to stop.
     #[error("interrupted; nothing was changed")]
     Interrupted,
@@ -90,6 +99,23 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// Names the disk of the store, when that is what was full.
+    pub(crate) fn on_disk(self, root: &Path) -> EngineError {
+        let full = match &self {
+            EngineError::Unpack { source, .. } | EngineError::Import { source, .. } => {
+                matches!(source, RootfsError::NoSpace { .. })
+            }
+            EngineError::Store(StoreError::Io { source, .. }) | EngineError::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            _ => false,
+        };
+        match full {
+            true => EngineError::NoSpace { root: root.to_owned(), source: Box::new(self) },
+            false => self,
+        }
+    }
+
     /// An I/O error with its operation and object.
     pub fn io(operation: &'static str, object: impl ToString, source: io::Error) -> EngineError {
         EngineError::Io { operation, object: object.to_string(), source }
@@ -103,7 +129,7 @@ impl Classify for EngineError {
             EngineError::AmbiguousId { .. } | EngineError::SeveralNames { .. } => Kind::Conflict,
             EngineError::Invalid { .. } | EngineError::Reference(_) => Kind::Invalid,
             EngineError::DiffId { .. } => Kind::Corrupt,
-            EngineError::Interrupted => Kind::Unavailable,
+            EngineError::NoSpace { .. } | EngineError::Interrupted => Kind::Unavailable,
             EngineError::Unpack { source, .. } | EngineError::Import { source, .. } => source.kind(),
             EngineError::Document(e) => e.kind(),
             EngineError::Store(e) => e.kind(),
@@ -118,6 +144,9 @@ impl Classify for EngineError {
             EngineError::AmbiguousId { .. } => Some("give more characters of the id".into()),
             EngineError::SeveralNames { .. } => Some("remove its names one by one, or all at once with -f".into()),
             EngineError::DiffId { .. } => Some("the archive is damaged: make or fetch it again".into()),
+            EngineError::NoSpace { .. } => Some(
+                "free some there, for example with: dhow image prune, or keep the store elsewhere with --root".into(),
+            ),
             EngineError::Invalid { hint, .. } => hint.clone(),
             EngineError::Unpack { source, .. } | EngineError::Import { source, .. } => source.hint(),
             EngineError::Document(e) => e.hint(),

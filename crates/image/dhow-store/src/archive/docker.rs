@@ -15,7 +15,7 @@ use std::io::Read;
 pub(super) fn interpret(archive: &mut Archive) -> Result<(), StoreError> {
     let bytes = archive.members.document("manifest.json")?.unwrap_or_default();
     for image in document::archive_manifest(&bytes)? {
-        let names = names(&image.repo_tags)?;
+        let names = names(archive, &image.repo_tags)?;
         let manifest = interpret_image(archive, &image)?;
         archive.images.push(ArchivedImage { names, manifest });
     }
@@ -25,8 +25,12 @@ pub(super) fn interpret(archive: &mut Archive) -> Result<(), StoreError> {
     }
 }
 
-fn names(tags: &[String]) -> Result<Vec<Reference>, StoreError> {
-    let named = |tag: &String| Ok(Reference::parse(tag)?.with_default_tag());
+/// Names of an image as `manifest.json` lists them.
+pub(super) fn names(archive: &Archive, tags: &[String]) -> Result<Vec<Reference>, StoreError> {
+    let named = |tag: &String| match Reference::parse(tag) {
+        Ok(name) => Ok(name.with_default_tag()),
+        Err(e) => Err(archive.problem(format!("names an image {tag:?}: {e}"))),
+    };
     tags.iter().map(named).collect()
 }
 

@@ -3,7 +3,7 @@
 //! An index for several platforms gives the image for the one that was asked for. What belongs to an image without
 //! being one (attestations, signatures) is passed over.
 
-use super::{Archive, ArchivedImage};
+use super::{Archive, ArchivedImage, docker};
 use crate::content::Descriptor;
 use crate::error::StoreError;
 use crate::local::read_document;
@@ -54,9 +54,7 @@ fn docker_names(archive: &Archive) -> Result<Vec<(Digest, Reference)>, StoreErro
     for image in document::archive_manifest(&bytes)? {
         let encoded = image.config.rsplit('/').next().unwrap_or_default();
         let Ok(config) = Digest::from_sha256_hex(encoded.trim_end_matches(".json")) else { continue };
-        for tag in &image.repo_tags {
-            names.push((config.clone(), Reference::parse(tag)?.with_default_tag()));
-        }
+        names.extend(docker::names(archive, &image.repo_tags)?.into_iter().map(|name| (config.clone(), name)));
     }
     Ok(names)
 }

@@ -38,6 +38,10 @@ impl Engine {
     /// # Errors
     /// When the tar or a change is invalid or the store cannot take it; nothing is changed then.
     pub fn import(&self, request: ImportRequest, progress: &dyn Progress) -> Result<Digest, EngineError> {
+        self.import_root(request, progress).map_err(|e| e.on_disk(self.state.root()))
+    }
+
+    fn import_root(&self, request: ImportRequest, progress: &dyn Progress) -> Result<Digest, EngineError> {
         let mut config = configuration(&request)?;
         let operation = self.state.begin("import", self.now())?;
         let sink = LocalSink::new(&operation);

@@ -35,6 +35,10 @@ impl Engine {
     /// # Errors
     /// When the archive is not what it should be or the store cannot take it; nothing is changed then.
     pub fn load(&self, request: LoadRequest, progress: &dyn Progress) -> Result<Vec<Loaded>, EngineError> {
+        self.load_all(request, progress).map_err(|e| e.on_disk(self.state.root()))
+    }
+
+    fn load_all(&self, request: LoadRequest, progress: &dyn Progress) -> Result<Vec<Loaded>, EngineError> {
         let operation = self.state.begin("load", self.now())?;
         let brought = {
             let sink = LocalSink::new(&operation);

@@ -96,7 +96,7 @@ fn dispatch(globals: &Globals, words: Vec<OsString>) -> Ended {
     match COMMANDS.iter().find(|c| c.words == [first.as_ref()]) {
         Some(command) => (command.run)(globals, words),
         None if globals.help => parse::print(&help()),
-        None => Err(Failure::usage(format!(
+        None => Err(Failure::plain(format!(
             "dhow: unknown command: dhow {first}\n\nRun 'dhow --help' for more information"
         ))),
     }
@@ -112,7 +112,7 @@ fn dispatch_noun(globals: &Globals, noun: &str, about: &str, mut words: Vec<OsSt
                 words[0] = format!("{noun} {verb}").into();
                 (command.run)(globals, words)
             }
-            None => Err(Failure::usage(format!(
+            None => Err(Failure::plain(format!(
                 "dhow: unknown command: dhow {noun} {verb}\n\nUsage:  dhow {noun}\n\nRun 'dhow {noun} --help' for more \
                  information"
             ))),

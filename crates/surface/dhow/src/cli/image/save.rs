@@ -3,6 +3,7 @@
 use super::platform;
 use crate::cli::parse::{self, Count, Shape};
 use crate::cli::{Ended, Failure, Globals, global};
+use dhow_engine::Engine;
 use dhow_engine::image::save::SaveRequest;
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::termios::isatty;
@@ -51,7 +52,7 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
 
 /// Writes beside the file first, so that a failure leaves what was there.
 fn to_file(globals: &Globals, request: &SaveRequest, path: &Path) -> Ended {
-    let failed = |what: &str, e: std::io::Error| Failure::error(format!("cannot {what} {}: {e}", path.display()));
+    let failed = |e: std::io::Error| cannot_write(path, &e);
     let meta = std::fs::metadata(path);
     let engine = globals.engine_or_reader()?;
     if meta.as_ref().is_ok_and(|m| m.is_dir()) {
@@ -59,8 +60,8 @@ fn to_file(globals: &Globals, request: &SaveRequest, path: &Path) -> Ended {
     }
     // A device or pipe is written as it is: there is nothing to replace.
     if meta.is_ok_and(|m| !m.is_file()) {
-        let file = File::options().write(true).open(path).map_err(|e| failed("open", e))?;
-        engine.save(request, BufWriter::with_capacity(BUFFER, file), &|_| ())?;
+        let file = File::options().write(true).open(path).map_err(failed)?;
+        save(&engine, request, &file, path)?;
         return Ok(0);
     }
     let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -70,15 +71,58 @@ fn to_file(globals: &Globals, request: &SaveRequest, path: &Path) -> Ended {
     let file = match nameless {
         Ok(fd) => File::from(fd),
         Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::ISDIR) => return beside(&engine, request, path),
-        Err(e) => return Err(failed("write", e.into())),
+        Err(e) => return Err(failed(e.into())),
     };
-    let mut out = BufWriter::with_capacity(BUFFER, &file);
-    engine.save(request, &mut out, &|_| ())?;
-    out.flush().map_err(|e| failed("write", e))?;
-    drop(out);
-    file.sync_all().map_err(|e| failed("write", e))?;
-    name_it(&file, path).map_err(|e| failed("write", e))?;
+    save(&engine, request, &file, path)?;
+    file.sync_all().map_err(failed)?;
+    name_it(&file, path).map_err(failed)?;
     Ok(0)
+}
+
+/// Writes the archive into an open file; when the writing fails, that file is what the failure is about.
+fn save(engine: &Engine, request: &SaveRequest, file: &File, path: &Path) -> Result<(), Failure> {
+    let mut out = Output { file: BufWriter::with_capacity(BUFFER, file), failure: None };
+    let saved = engine.save(request, &mut out, &|_| ());
+    match (saved, out.failure) {
+        (_, Some(e)) => Err(cannot_write(path, &e)),
+        (saved, None) => saved.map(drop).map_err(Failure::from),
+    }
+}
+
+fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
+    let failure = Failure::error(format!("cannot write {}: {error}", path.display()));
+    match error.kind() {
+        std::io::ErrorKind::StorageFull => failure.with_hint("free some space there, or write to another disk with -o"),
+        _ => failure,
+    }
+}
+
+/// A file that remembers why writing it failed.
+struct Output<'f> {
+    file: BufWriter<&'f File>,
+    failure: Option<std::io::Error>,
+}
+
+impl Output<'_> {
+    fn noted<T>(&mut self, result: std::io::Result<T>) -> std::io::Result<T> {
+        result.map_err(|e| {
+            let told = std::io::Error::from(e.kind());
+            self.failure.get_or_insert(e);
+            told
+        })
+    }
+}
+
+impl Write for Output<'_> {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        let written = self.file.write(buf);
+        self.noted(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let flushed = self.file.flush();
+        self.noted(flushed)
+    }
 }
 
 /// Gives a nameless file its name, in place of what had it.
@@ -98,14 +142,12 @@ fn temporary(path: &Path) -> PathBuf {
 }
 
 /// For file systems without nameless files: a temporary file beside the real one.
-fn beside(engine: &dhow_engine::Engine, request: &SaveRequest, path: &Path) -> Ended {
+fn beside(engine: &Engine, request: &SaveRequest, path: &Path) -> Ended {
     let temporary = temporary(path);
-    let failed = |e: std::io::Error| Failure::error(format!("cannot write {}: {e}", path.display()));
+    let failed = |e: std::io::Error| cannot_write(path, &e);
     let file = File::options().write(true).create_new(true).open(&temporary).map_err(failed)?;
-    let written = engine
-        .save(request, BufWriter::with_capacity(BUFFER, &file), &|_| ())
-        .map_err(Failure::from)
-        .and_then(|_| file.sync_all().map_err(failed))
+    let written = save(engine, request, &file, path)
+        .and_then(|()| file.sync_all().map_err(failed))
         .and_then(|()| std::fs::rename(&temporary, path).map_err(failed));
     match written {
         Ok(()) => Ok(0),
