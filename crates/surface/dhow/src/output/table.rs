@@ -72,7 +72,7 @@ impl List<'_> {
 /// Docker's rows write themselves as JSON with their keys sorted.
 fn sorted(row: Value) -> Value {
     match row {
-        Value::Object(fields) => {
+        Value::Object(fields) if !fields.keys().is_sorted() => {
             let mut fields: Vec<_> = fields.into_iter().collect();
             fields.sort_by(|(a, _), (b, _)| a.cmp(b));
             Value::Object(Map::from_iter(fields))

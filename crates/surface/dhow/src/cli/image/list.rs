@@ -71,8 +71,14 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     filter.references.extend(args.rest.first().map(|r| global::text(r)));
     let images = engine.list_images(&filter)?;
     let with_digests = args.digests || args.format.as_deref().is_some_and(|f| f.contains(".Digest"));
-    let now = global::now();
-    let rows = images.iter().flat_map(|image| rows(image, &filter, with_digests, args.no_trunc, now));
+    let look = Look {
+        digests: with_digests,
+        no_trunc: args.no_trunc,
+        now: global::now(),
+        // The default table has no absolute times, and a thousand of them cost milliseconds.
+        zone: (!matches!(args.format.as_deref(), None | Some("" | "table"))).then(jiff::tz::TimeZone::system),
+    };
+    let rows = images.iter().flat_map(|image| rows(image, &filter, &look));
     let list = List {
         table: if args.digests { TABLE_DIGESTS } else { TABLE },
         raw: Some(if args.digests { RAW_DIGESTS } else { RAW }),
@@ -83,23 +89,35 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     parse::print(&list.render(args.format.as_deref(), args.quiet, rows)?)
 }
 
+/// What rows are to show.
+struct Look {
+    digests: bool,
+    no_trunc: bool,
+    now: i64,
+    /// The zone of absolute times, where they are asked for.
+    zone: Option<jiff::tz::TimeZone>,
+}
+
 /// One row for each name of an image; one for an image without.
-fn rows(image: &Listed, filter: &ImageFilter, digests: bool, no_trunc: bool, now: i64) -> Vec<Value> {
+fn rows(image: &Listed, filter: &ImageFilter, look: &Look) -> Vec<Value> {
+    let &Look { digests, no_trunc, now, ref zone } = look;
     let id = if no_trunc { image.id.to_string() } else { image.id.short().to_owned() };
+    let created_at = image.created.zip(zone.as_ref()).map(|(created, zone)| units::date_time(created, zone.clone()));
+    let created_since = image.created.map_or_else(|| "N/A".to_owned(), |created| units::ago(created, now));
+    let size = units::short_size(image.size);
     let row = |repository: &str, tag: &str, digest: &str| {
-        let created = image.created;
         json!({
             "Containers": "N/A",
-            "CreatedAt": created.map_or_else(|| "N/A".to_owned(), local_time),
-            "CreatedSince": created.map_or_else(|| "N/A".to_owned(), |c| units::ago(c, now)),
+            "CreatedAt": created_at.as_deref().unwrap_or("N/A"),
+            "CreatedSince": created_since,
             "Digest": digest,
             "ID": id,
             "Repository": repository,
             "SharedSize": "N/A",
-            "Size": units::short_size(image.size),
+            "Size": size,
             "Tag": tag,
             "UniqueSize": "N/A",
-            "VirtualSize": units::short_size(image.size),
+            "VirtualSize": size,
         })
     };
     if image.names.is_empty() {
@@ -114,10 +132,6 @@ fn rows(image: &Listed, filter: &ImageFilter, digests: bool, no_trunc: bool, now
             row(&name.reference.familiar_name(), tag, if digests { &digest } else { NONE })
         })
         .collect()
-}
-
-fn local_time(time: i64) -> String {
-    units::date_time(time, jiff::tz::TimeZone::system())
 }
 
 /// A moment as filters give it: how long ago (`24h`, `1h30m`), RFC 3339, a date, or seconds since 1970.
