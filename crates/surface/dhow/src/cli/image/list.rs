@@ -102,23 +102,27 @@ struct Look {
 fn rows(image: &Listed, filter: &ImageFilter, look: &Look) -> Vec<Value> {
     let &Look { digests, no_trunc, now, ref zone } = look;
     let id = if no_trunc { image.id.to_string() } else { image.id.short().to_owned() };
-    let created_at = image.created.zip(zone.as_ref()).map(|(created, zone)| units::date_time(created, zone.clone()));
     let created_since = image.created.map_or_else(|| "N/A".to_owned(), |created| units::ago(created, now));
     let size = units::short_size(image.size);
     let row = |repository: &str, tag: &str, digest: &str| {
-        json!({
-            "Containers": "N/A",
-            "CreatedAt": created_at.as_deref().unwrap_or("N/A"),
+        // The default table shows these, and nothing else costs anything then.
+        let mut row = json!({
             "CreatedSince": created_since,
             "Digest": digest,
             "ID": id,
             "Repository": repository,
-            "SharedSize": "N/A",
             "Size": size,
             "Tag": tag,
-            "UniqueSize": "N/A",
-            "VirtualSize": size,
-        })
+        });
+        if let Some(zone) = zone {
+            let created_at = image.created.map(|created| units::date_time(created, zone.clone()));
+            row["CreatedAt"] = json!(created_at.as_deref().unwrap_or("N/A"));
+            row["VirtualSize"] = json!(size);
+            for unknown in ["Containers", "SharedSize", "UniqueSize"] {
+                row[unknown] = json!("N/A");
+            }
+        }
+        row
     };
     if image.names.is_empty() {
         let digest = image.manifests.first().map_or_else(|| NONE.to_owned(), ToString::to_string);
