@@ -24,6 +24,8 @@ impl State {
     pub(crate) fn end(&self, id: OperationId, leave: Leave) -> Result<(), StateError> {
         let layout = self.layout()?;
         if leave == Leave::Nothing {
+            // First what needs no ledger: where the disk is full, this makes the room that the ledger needs below.
+            layout.remove_work(id)?;
             self.write(Durability::Crash, |w| {
                 for (kind, digest) in w.plans_of(id)? {
                     w.delete_unneeded(id, kind, &digest)?;
