@@ -43,9 +43,15 @@ fn one(config: &mut RunConfig, os: &str, escape: char, change: &Change, cmd_was_
         }
         Change::Label(pairs) => config.labels.extend(expanded(pairs, &expander)?),
         Change::Expose(words) => {
+            let mut count = 0;
             for word in words {
                 for port in expander.words(word)? {
-                    config.exposed_ports.extend(ports::exposed(&port)?);
+                    let ports = ports::exposed(&port)?;
+                    count += ports.len();
+                    if count > ports::MOST {
+                        return Err(ports::PortError::TooMany.into());
+                    }
+                    config.exposed_ports.extend(ports);
                 }
             }
         }

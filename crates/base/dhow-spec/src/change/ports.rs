@@ -29,7 +29,13 @@ pub enum PortError {
         /// The host's range.
         host: String,
     },
+    /// One instruction that names more ports than there are: a short line of ranges would take minutes.
+    #[error("EXPOSE names more than {MOST} ports")]
+    TooMany,
 }
+
+/// The ports of all three protocols.
+pub(super) const MOST: usize = 3 * 65_536;
 
 /// The ports that a word exposes, `80/tcp` each.
 pub(super) fn exposed(word: &str) -> Result<Vec<String>, PortError> {

@@ -104,6 +104,7 @@ fn refusals_in_the_words_of_docker() {
     refused(&["USER --x y"], "unknown flag: --x");
     refused(&["EXPOSE"], "EXPOSE requires at least one argument");
     refused(&["EXPOSE http"], "invalid containerPort: http");
+    refused(&["EXPOSE 0-65535 1-65535 2-65535 3-65535"], "EXPOSE names more than 196608 ports");
     refused(&["VOLUME []"], "VOLUME requires at least one argument");
     refused(&["VOLUME [\" \"]"], "VOLUME specified can not be an empty string");
     refused(&["VOLUME $none"], "VOLUME specified can not be an empty string");
