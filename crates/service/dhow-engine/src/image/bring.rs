@@ -8,6 +8,7 @@
 //! Locks: a worker holds the lock of one layer and waits for no second one; so two loads of the same image share the
 //! work instead of doing it twice, and cannot deadlock.
 
+use super::ahead::read_ahead;
 use crate::error::EngineError;
 use crate::progress::{Cancel, LayerProgress, Progress};
 use dhow_rootfs::{Below, Limits, NoObserver, Outcome, UnpackJob, Unpacked, Unsettled};
@@ -285,17 +286,23 @@ impl Bring<'_, '_> {
         tee: &mut Tee<'_>,
     ) -> Result<Outcome, EngineError> {
         let tree = Tree::create(tree).map_err(|e| EngineError::io("create", tree.display(), e))?;
-        let (compression, mut plain) = compression::decode(tee, &format!("layer {}", layer.blob.digest))?;
-        let job = UnpackJob {
-            below,
-            bottom: layer.bottom,
-            // The digest of a plain tar is its diff id, and is computed anyway.
-            hash: compression != media_type::Compression::None || layer.blob.digest.algorithm() != Algorithm::Sha256,
-            observer: &mut NoObserver,
-            limits: Limits { keep_free: keep_free(self.state), ..Limits::default() },
-        };
-        let outcome = dhow_rootfs::unpack(&mut plain, &tree, job);
-        outcome.map_err(|source| EngineError::Unpack { layer: layer.blob.digest.clone(), source })
+        let what = format!("layer {}", layer.blob.digest);
+        let keep_free = keep_free(self.state);
+        let outcome = read_ahead(tee, |ahead| {
+            let (compression, mut plain) = compression::decode(ahead, &what)?;
+            let job = UnpackJob {
+                below,
+                bottom: layer.bottom,
+                // The digest of a plain tar is its diff id, and is computed anyway.
+                hash: compression != media_type::Compression::None
+                    || layer.blob.digest.algorithm() != Algorithm::Sha256,
+                observer: &mut NoObserver,
+                limits: Limits { keep_free, ..Limits::default() },
+            };
+            let outcome = dhow_rootfs::unpack(&mut plain, &tree, job);
+            outcome.map_err(|source| EngineError::Unpack { layer: layer.blob.digest.clone(), source })
+        });
+        outcome.map_err(|e| EngineError::io("start a thread for", &what, e))?
     }
 
     /// A reader of the layer's blob that takes it into the store on the way, unless it is there.

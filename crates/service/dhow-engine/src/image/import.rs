@@ -1,5 +1,6 @@
 //! `import`: a root filesystem in a tar becomes an image of one layer.
 
+use super::ahead::read_ahead;
 use super::bring::{Present, image_row, keep_free, remove};
 use super::load::event;
 use crate::Engine;
@@ -143,19 +144,22 @@ fn unpack_root(
     source: &str,
     keep_free: u64,
 ) -> Result<(Compression, Unpacked), EngineError> {
-    let (compression, mut plain) = compression::decode(tee, source)?;
-    let job = UnpackJob {
-        below: None,
-        bottom: true,
-        hash: compression != Compression::None,
-        observer: &mut NoObserver,
-        limits: Limits { keep_free, ..Limits::default() },
-    };
-    match dhow_rootfs::unpack(&mut plain, tree, job) {
-        Ok(Outcome::Unpacked(unpacked)) => Ok((compression, unpacked)),
-        Ok(_) => unreachable!("a bottom layer has nothing to wait for"),
-        Err(problem) => Err(EngineError::Import { archive: source.to_owned(), source: problem }),
-    }
+    let unpacked = read_ahead(tee, |ahead| {
+        let (compression, mut plain) = compression::decode(ahead, source)?;
+        let job = UnpackJob {
+            below: None,
+            bottom: true,
+            hash: compression != Compression::None,
+            observer: &mut NoObserver,
+            limits: Limits { keep_free, ..Limits::default() },
+        };
+        match dhow_rootfs::unpack(&mut plain, tree, job) {
+            Ok(Outcome::Unpacked(unpacked)) => Ok((compression, unpacked)),
+            Ok(_) => unreachable!("a bottom layer has nothing to wait for"),
+            Err(problem) => Err(EngineError::Import { archive: source.to_owned(), source: problem }),
+        }
+    });
+    unpacked.map_err(|e| EngineError::io("start a thread for", source, e))?
 }
 
 /// Passes bytes on and writes them down.

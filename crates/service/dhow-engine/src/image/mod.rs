@@ -4,6 +4,7 @@
 //! blobs and layers that are missing, and says what rows the image needs. [`resolve`] turns what a person typed into
 //! an image.
 
+mod ahead;
 mod bring;
 pub mod history;
 pub mod import;

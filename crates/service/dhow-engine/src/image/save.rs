@@ -3,7 +3,6 @@
 use super::resolve::resolve;
 use crate::Engine;
 use crate::error::EngineError;
-use dhow_spec::reference::{self, AnyReference};
 use dhow_spec::{Platform, Reference};
 use dhow_state::{ManifestRow, Operation, Read};
 use dhow_store::archive::{ArchiveSink, SavedImage};
@@ -111,7 +110,8 @@ fn add(images: &mut Vec<SavedImage>, manifest: &ManifestRow, platform: Platform,
 
 /// A repository without a tag stands for all its tags; anything else for itself.
 fn expand(r: &Read<'_>, text: &str) -> Result<Vec<String>, EngineError> {
-    let Ok(AnyReference::Named(name)) = reference::parse_any(text) else { return Ok(vec![text.to_owned()]) };
+    // A short id may be a name as well (`cafe`), and a name comes first.
+    let Ok(name) = Reference::parse(text) else { return Ok(vec![text.to_owned()]) };
     if name.tag().is_some() || name.digest().is_some() {
         return Ok(vec![text.to_owned()]);
     }
