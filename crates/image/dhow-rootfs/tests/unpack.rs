@@ -7,6 +7,8 @@
 mod archive;
 #[path = "unpack/below.rs"]
 mod below;
+#[path = "unpack/corpus.rs"]
+mod corpus;
 #[path = "unpack/escapes.rs"]
 mod escapes;
 #[path = "unpack/gnu.rs"]
