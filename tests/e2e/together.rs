@@ -39,6 +39,36 @@ fn ok_or_absent(ran: Ran) -> bool {
     false
 }
 
+/// Makers of a new store, and others who look at it while it is half made.
+#[test]
+fn a_new_store_is_opened_first_by_many_at_once() {
+    let small = DockerArchive::new().image(&["one:first"], &[Layer::new().file("a", *b"a").tar()]).tar();
+    let commands: [&[&str]; 6] = [
+        &["load", "-q", "-i", "ARCHIVE"],
+        &["images"],
+        &["system", "check"],
+        &["image", "prune", "-f"],
+        &["info"],
+        &["system", "check", "--repair"],
+    ];
+    for _ in 0..40 {
+        let store = Store::new();
+        let file = store.folder().file("archive.tar", &small);
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                for command in commands {
+                    let args: Vec<&str> =
+                        command.iter().map(|a| if *a == "ARCHIVE" { path(&file) } else { a }).collect();
+                    let store = &store;
+                    scope.spawn(move || store.dhow(&args).ok());
+                }
+            }
+        });
+        assert_eq!(store.tags(), ["one:first"]);
+        store.assert_sound();
+    }
+}
+
 #[test]
 fn the_same_image_is_loaded_by_many_at_once() {
     for salt in 0..4 {

@@ -23,6 +23,10 @@ use scan::Scan;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Read as _;
+use std::time::Duration;
+
+/// Time enough to lock a file that was made for it.
+const LOCKING: Duration = Duration::from_millis(50);
 
 /// What a check does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -81,10 +85,7 @@ impl State {
     }
 
     fn check_operations(&self, repair: bool, findings: &mut Vec<Finding>) -> Result<(), StateError> {
-        for operation in self.read(|r| r.operations())? {
-            if self.is_alive(&operation)? {
-                continue;
-            }
+        for operation in self.dead_operations()? {
             let subject = format!("{} ({}) of process {}", operation.id, operation.kind, operation.owner.pid);
             let mut finding = Finding::new(FindingKind::DeadOperation, subject);
             if repair {
@@ -97,7 +98,14 @@ impl State {
     }
 
     fn check_locks(&self, repair: bool, findings: &mut Vec<Finding>) -> Result<(), StateError> {
-        for path in self.locks_directory().stale(repair)? {
+        let mut stale = self.locks_directory().stale(repair)?;
+        if !stale.is_empty() && !repair {
+            // Who takes a lock makes its file first. It is nobody's if nobody has it a while later.
+            std::thread::sleep(LOCKING);
+            let still = self.locks_directory().stale(false)?;
+            stale.retain(|path| still.contains(path));
+        }
+        for path in stale {
             let mut finding = Finding::new(FindingKind::StaleLock, path.display().to_string()).at(path);
             if repair {
                 finding.done = Done::Removed;

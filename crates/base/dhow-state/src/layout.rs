@@ -97,11 +97,12 @@ impl Layout {
         }
     }
 
-    /// Refuses a directory that holds anything but what a broken-off creation or `mkfs` leaves.
+    /// Refuses a directory that holds anything but what a broken-off creation or `mkfs` leaves, unless somebody has
+    /// made it a store since it was looked at: of two first commands, one sees the other's ledger here.
     fn may_become_a_store(&self) -> Result<(), StateError> {
         let ours = [LOCK, LOG, INDEX, BLOBS, LAYERS, WORK, "lost+found"];
         let stranger = self.names(Path::new("."))?.into_iter().any(|name| !ours.iter().any(|o| name == *o));
-        match stranger {
+        match stranger && self.stat(Path::new(LEDGER))?.is_none() {
             true => Err(StateError::NotAStore { path: self.root.clone() }),
             false => Ok(()),
         }
@@ -249,5 +250,25 @@ pub(crate) fn owned_by_us(path: &Path, stat: &Stat) -> Result<(), StateError> {
     match stat.st_uid == user {
         true => Ok(()),
         false => Err(StateError::ForeignOwner { path: path.to_path_buf(), owner: stat.st_uid, user }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_second_to_make_a_store_is_not_refused() {
+        let root = std::env::temp_dir().join(format!("dhow-layout-{}", std::process::id()));
+        std::fs::create_dir(&root).expect("a new directory");
+        let Ok(Found::Empty(second)) = Layout::find(&root) else { panic!("it is empty") };
+        // The first one got here meanwhile: the ledger, and what SQLite keeps beside it while it is made.
+        std::fs::write(root.join("ledger.db-journal"), "").expect("a file");
+        let refused = second.may_become_a_store();
+        std::fs::write(root.join(LEDGER), "").expect("a file");
+        let taken = second.may_become_a_store();
+        std::fs::remove_dir_all(&root).expect("removed");
+        assert!(matches!(refused, Err(StateError::NotAStore { .. })));
+        taken.expect("it has become a store");
     }
 }

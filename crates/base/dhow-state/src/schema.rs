@@ -138,12 +138,12 @@ pub(crate) enum Standing {
     Current,
 }
 
-/// Looks at the versions in the head of the file.
+/// Looks at the versions in the head of the file, all in one snapshot: somebody else may be making it.
 pub(crate) fn standing(connection: &Connection, path: &Path) -> Result<Standing, StateError> {
+    let failed = |e| StateError::sql("read the version", path, e);
+    let snapshot = connection.unchecked_transaction().map_err(failed)?;
     let number = |pragma: &str| -> Result<i64, StateError> {
-        connection
-            .pragma_query_value(None, pragma, |row| row.get(0))
-            .map_err(|e| StateError::sql("read the version", path, e))
+        snapshot.pragma_query_value(None, pragma, |row| row.get(0)).map_err(failed)
     };
     let found = number("user_version")?;
     let application = number("application_id")?;

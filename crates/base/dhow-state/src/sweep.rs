@@ -7,7 +7,7 @@
 
 use crate::error::StateError;
 use crate::layout::place;
-use crate::rows::{Durability, OperationId};
+use crate::rows::{Durability, OperationId, OperationRow};
 use crate::state::State;
 
 /// What an operation leaves of what it published.
@@ -49,16 +49,29 @@ impl State {
 
     /// Ends the operations whose owner is dead; says how many those were.
     pub(crate) fn recover(&self) -> Result<usize, StateError> {
-        let mut dead = 0;
-        for operation in self.read(|r| r.operations())? {
-            if !self.is_alive(&operation)? {
-                self.end(operation.id, Leave::Nothing)?;
-                dead += 1;
-            }
+        let dead = self.dead_operations()?;
+        for operation in &dead {
+            self.end(operation.id, Leave::Nothing)?;
         }
-        if dead > 0 {
+        if !dead.is_empty() {
             // The dead may have left the files of locks.
             self.locks_directory().stale(true)?;
+        }
+        Ok(dead.len())
+    }
+
+    /// The operations that nobody will end: their owner is dead, and they are still there after he was found so.
+    pub(crate) fn dead_operations(&self) -> Result<Vec<OperationRow>, StateError> {
+        let mut dead = Vec::new();
+        for operation in self.read(|r| r.operations())? {
+            if !self.is_alive(&operation)? {
+                dead.push(operation);
+            }
+        }
+        if !dead.is_empty() {
+            // Between the two looks above an owner may have ended his operation, and then himself.
+            let left = self.read(|r| r.operations())?;
+            dead.retain(|operation| left.contains(operation));
         }
         Ok(dead)
     }
