@@ -15,6 +15,25 @@ pub enum EngineError {
     /// No image has this name or id.
     #[error("No such image: {0}")]
     NoSuchImage(String),
+    /// No container has this name or id.
+    #[error("No such container: {0}")]
+    NoSuchContainer(String),
+    /// A container could not be started.
+    #[error("{message}")]
+    Start {
+        /// docker's exit status of `run`: 125, 126 (cannot be executed) or 127 (not found).
+        status: u8,
+        /// Why.
+        message: String,
+    },
+    /// A container is in a state in which this cannot be done.
+    #[error("{message}")]
+    Conflict {
+        /// What is in the way.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
     /// A short id fits several images.
     #[error("image id {prefix} is ambiguous: {candidates}")]
     AmbiguousId {
@@ -125,7 +144,9 @@ impl EngineError {
 impl Classify for EngineError {
     fn kind(&self) -> Kind {
         match self {
-            EngineError::NoSuchImage(_) => Kind::NotFound,
+            EngineError::NoSuchImage(_) | EngineError::NoSuchContainer(_) => Kind::NotFound,
+            EngineError::Start { .. } => Kind::Internal,
+            EngineError::Conflict { .. } => Kind::Conflict,
             EngineError::AmbiguousId { .. } | EngineError::SeveralNames { .. } => Kind::Conflict,
             EngineError::Invalid { .. } | EngineError::Reference(_) => Kind::Invalid,
             EngineError::DiffId { .. } => Kind::Corrupt,
@@ -141,6 +162,8 @@ impl Classify for EngineError {
     fn hint(&self) -> Option<String> {
         match self {
             EngineError::NoSuchImage(_) => Some("list what there is with: dhow images".into()),
+            EngineError::NoSuchContainer(_) => Some("list what there is with: dhow ps -a".into()),
+            EngineError::Conflict { hint, .. } => hint.clone(),
             EngineError::AmbiguousId { .. } => Some("give more characters of the id".into()),
             EngineError::SeveralNames { .. } => Some("remove its names one by one, or all at once with -f".into()),
             EngineError::DiffId { .. } => Some("the archive is damaged: make or fetch it again".into()),

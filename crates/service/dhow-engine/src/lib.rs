@@ -3,6 +3,7 @@
 //! Requests and answers are plain values; nothing here prints, parses arguments or reads the environment. Whoever
 //! asks brings the time ([`Clock`]), a way to show progress ([`Progress`]) and a way to stop ([`Cancel`]).
 
+pub mod container;
 pub mod error;
 pub mod image;
 pub mod progress;
