@@ -167,9 +167,7 @@ fn switch<'t>(command: &clap::Command, text: &'t str) -> Option<(&'t str, bool)>
     let (flag, value) = text.split_once('=')?;
     let arg = match flag.strip_prefix("--") {
         Some(long) => command.get_arguments().find(|a| a.get_long() == Some(long)),
-        None if flag.len() == 2 => {
-            command.get_arguments().find(|a| a.get_short().is_some_and(|s| flag.ends_with(s)))
-        }
+        None if flag.len() == 2 => command.get_arguments().find(|a| a.get_short().is_some_and(|s| flag.ends_with(s))),
         None => None,
     }?;
     match (arg.get_action(), value) {
@@ -284,7 +282,8 @@ mod tests {
 
     #[test]
     fn an_unknown_flag_in_front_is_refused() {
-        for words in [vec!["exec", "--nonsense", "box"], vec!["exec", "-q", "box"], vec!["exec", "--tty=maybe", "box"]] {
+        for words in [vec!["exec", "--nonsense", "box"], vec!["exec", "-q", "box"], vec!["exec", "--tty=maybe", "box"]]
+        {
             let words = words.into_iter().map(OsString::from).collect();
             assert!(parse_leading::<Exec>(&SHAPE, words, |a| a.rest.len()).is_err());
         }

@@ -5,7 +5,6 @@ use crate::cli::parse::{self, Count, Shape};
 use crate::cli::{Ended, Failure, Globals};
 use dhow_engine::container::request::{CreateRequest, RootSource};
 use dhow_engine::{Engine, EngineError, container};
-use dhow_spec::Reference;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
@@ -79,13 +78,13 @@ pub(super) fn make(engine: &Engine, request: &CreateRequest, cidfile: CidFile) -
 /// An image that is not there: docker would pull it now.
 fn absent(error: EngineError, root: &RootSource) -> Failure {
     match (&error, root) {
-        (EngineError::NoSuchImage(_), RootSource::Image(name)) => {
-            let name = name.parse::<Reference>().map_or_else(|_| name.clone(), |r| r.with_default_tag().familiar());
-            Failure::plain(format!("Unable to find image '{name}' locally")).with_hint(
-                "dhow cannot pull from a registry yet; load it from an archive with: dhow load -i FILE, or make it from \
+        (EngineError::NoSuchImage(name), RootSource::Image(_)) => Failure::plain(format!(
+            "Unable to find image '{name}' locally"
+        ))
+        .with_hint(
+            "dhow cannot pull from a registry yet; load it from an archive with: dhow load -i FILE, or make it from \
                  a tar of a root filesystem with: dhow import",
-            )
-        }
+        ),
         _ => error.into(),
     }
 }

@@ -27,7 +27,5 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     let Some(args) = parse::parse::<Kill>(&SHAPE, words, |a| a.containers.len())? else { return Ok(0) };
     let signal = super::stop::signal(args.signal.as_deref())?.unwrap_or(SIGKILL);
     let engine = globals.engine_plain()?;
-    super::each(&args.containers, |_| false, |name| {
-        container::kill(&engine, name, signal).map(|()| name.to_owned())
-    })
+    super::each(&args.containers, |_| false, |name| container::kill(&engine, name, signal).map(|()| name.to_owned()))
 }

@@ -139,7 +139,13 @@ mod tests {
     #[test]
     fn entries_go_where_they_came_from_with_one_stamp_a_line() {
         let mut printer = Printer {
-            out: Vec::new(), err: Vec::new(), last: None, begun: [true; 2], timestamps: true, details: true, at_once: false,
+            out: Vec::new(),
+            err: Vec::new(),
+            last: None,
+            begun: [true; 2],
+            timestamps: true,
+            details: true,
+            at_once: false,
         };
         let mut entry = |stream, bytes| {
             printer.print(Entry { time: 1_704_164_645_060_000_000, stream, bytes }).unwrap();

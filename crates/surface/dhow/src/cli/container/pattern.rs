@@ -89,9 +89,7 @@ impl Alternative {
             Times::Once => one && self.fits(at + 1, text, from + 1, seen),
             Times::Maybe => self.fits(at + 1, text, from, seen) || (one && self.fits(at + 1, text, from + 1, seen)),
             Times::Many => self.fits(at + 1, text, from, seen) || (one && self.fits(at, text, from + 1, seen)),
-            Times::Some => {
-                one && (self.fits(at + 1, text, from + 1, seen) || self.fits(at, text, from + 1, seen))
-            }
+            Times::Some => one && (self.fits(at + 1, text, from + 1, seen) || self.fits(at, text, from + 1, seen)),
         }
     }
 }

@@ -37,7 +37,5 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     let engine = globals.engine_plain()?;
     // With -f a container that is not there is as good as removed.
     let spared = |error: &EngineError| args.force && matches!(error, EngineError::NoSuchContainer(_));
-    super::each(&args.containers, spared, |name| {
-        container::remove(&engine, name, args.force).map(|_| name.to_owned())
-    })
+    super::each(&args.containers, spared, |name| container::remove(&engine, name, args.force).map(|_| name.to_owned()))
 }

@@ -29,7 +29,9 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     let Some(args) = parse::parse::<Restart>(&SHAPE, words, |a| a.containers.len())? else { return Ok(0) };
     let (grace, signal) = (grace(args.timeout), signal(args.signal.as_deref())?);
     let engine = globals.engine_plain()?;
-    super::each(&args.containers, |_| false, |name| {
-        container::restart(&engine, name, grace, signal).map(|()| name.to_owned())
-    })
+    super::each(
+        &args.containers,
+        |_| false,
+        |name| container::restart(&engine, name, grace, signal).map(|()| name.to_owned()),
+    )
 }

@@ -63,13 +63,10 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
         writeln!(std::io::stdout(), "{id}")?;
         return Ok(0);
     }
-    let ended = match connect::stream(&engine, &id, connection, &manner)? {
-        Outcome::Exited(code) => Ok(code),
-        Outcome::Detached => Ok(0),
-    };
-    // What lies behind is freed by the end of the process.
-    std::mem::forget(engine);
-    ended
+    Ok(match connect::stream(&engine, &id, connection, &manner)? {
+        Outcome::Exited(code) => code,
+        Outcome::Detached => 0,
+    })
 }
 
 fn ours(failure: Failure) -> Failure {

@@ -54,8 +54,20 @@ mod tests {
     #[test]
     fn names_and_numbers() {
         for (text, number) in [
-            ("SIGTERM", 15), ("TERM", 15), ("term", 15), ("sigterm", 15), ("15", 15), ("KILL", 9), ("HUP", 1),
-            ("SYS", 31), ("WINCH", 28), ("RTMIN", 34), ("SIGRTMIN+3", 37), ("RTMAX-1", 63), ("64", 64), ("CLD", 17),
+            ("SIGTERM", 15),
+            ("TERM", 15),
+            ("term", 15),
+            ("sigterm", 15),
+            ("15", 15),
+            ("KILL", 9),
+            ("HUP", 1),
+            ("SYS", 31),
+            ("WINCH", 28),
+            ("RTMIN", 34),
+            ("SIGRTMIN+3", 37),
+            ("RTMAX-1", 63),
+            ("64", 64),
+            ("CLD", 17),
         ] {
             assert_eq!(parsed(text), Some(number), "{text}");
         }

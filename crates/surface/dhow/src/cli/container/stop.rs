@@ -29,9 +29,11 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     let Some(args) = parse::parse::<Stop>(&SHAPE, words, |a| a.containers.len())? else { return Ok(0) };
     let (grace, signal) = (grace(args.timeout), signal(args.signal.as_deref())?);
     let engine = globals.engine_plain()?;
-    super::each(&args.containers, |_| false, |name| {
-        container::stop(&engine, name, grace, signal).map(|()| name.to_owned())
-    })
+    super::each(
+        &args.containers,
+        |_| false,
+        |name| container::stop(&engine, name, grace, signal).map(|()| name.to_owned()),
+    )
 }
 
 /// Seconds as docker takes them: a negative number is for ever.

@@ -22,8 +22,12 @@ const SHAPE: Shape = Shape {
 pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     let Some(args) = parse::parse::<Wait>(&SHAPE, words, |a| a.containers.len())? else { return Ok(0) };
     let engine = globals.reader()?;
-    super::each(&args.containers, |_| false, |name| {
-        let code = container::wait(&engine, name, Until::NotRunning)?;
-        Ok(code.unwrap_or(i32::from(LOST)).to_string())
-    })
+    super::each(
+        &args.containers,
+        |_| false,
+        |name| {
+            let code = container::wait(&engine, name, Until::NotRunning)?;
+            Ok(code.unwrap_or(i32::from(LOST)).to_string())
+        },
+    )
 }

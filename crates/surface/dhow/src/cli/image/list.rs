@@ -1,7 +1,7 @@
 //! `images`, `image ls`
 
-use crate::cli::parse::{self, Count, Shape};
 use crate::cli::moment::moment;
+use crate::cli::parse::{self, Count, Shape};
 use crate::cli::{Ended, Failure, Globals, global};
 use crate::output::table::List;
 use crate::output::units;
