@@ -2,8 +2,6 @@
 
 use crate::cli::{Ended, Failure, Globals, global};
 use dhow_engine::container;
-use dhow_runtime::status::Status;
-use dhow_supervisor::client::Streams;
 use std::ffi::OsString;
 
 /// Records how the container ended; waits and starts it again where its policy says so.
@@ -13,10 +11,6 @@ pub(super) fn run(globals: &Globals, rest: &[OsString]) -> Ended {
     // Closed while it waits, which may be for a minute: nothing is held meanwhile.
     let Some(delay) = container::exited(&globals.engine_plain()?, &id)? else { return Ok(0) };
     std::thread::sleep(delay);
-    let engine = globals.engine_plain()?;
-    // Stopped, removed or started by hand meanwhile, it is left alone.
-    if container::inspect(&engine, &id)?.status == Status::Restarting {
-        container::start(&engine, &id, Streams::default(), (0, 0))?;
-    }
+    container::start_again(&globals.engine_plain()?, &id)?;
     Ok(0)
 }

@@ -2,6 +2,7 @@
 
 mod exited;
 mod init;
+mod stop;
 
 use super::{Ended, Failure, Globals};
 use std::ffi::OsString;
@@ -12,6 +13,7 @@ pub(super) fn run(globals: &Globals, words: &[OsString]) -> Ended {
     match words.get(1).and_then(|w| w.to_str()) {
         Some("supervise") => Ok(dhow_supervisor::supervise::supervise()),
         Some("exited") => exited::run(globals, rest),
+        Some("stop") => stop::run(globals, rest),
         _ => Err(Failure::plain("dhow: internal is what dhow calls itself with")),
     }
 }
