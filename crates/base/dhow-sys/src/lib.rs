@@ -5,5 +5,7 @@
 
 pub mod lock;
 pub mod mount;
+pub mod passing;
 pub mod process;
+pub mod terminal;
 pub mod tree;
