@@ -214,7 +214,8 @@ mod tests {
             let line: Line = serde_json::from_slice(&out).unwrap();
             prop_assert_eq!(line.log, as_go_reads(&text));
             prop_assert_eq!(line.stream, "stderr");
-            prop_assert_eq!(line.time.as_bytes(), Stamp::new(now).as_bytes());
+            let stamp = Stamp::new(now);
+            prop_assert_eq!(line.time.as_bytes(), stamp.as_bytes());
             prop_assert_eq!(out.iter().filter(|b| **b == b'\n').count(), 1);
         }
 

@@ -57,6 +57,14 @@ impl Writer {
         })
     }
 
+    /// Goes on where another writer left off: with the lines that it had begun.
+    ///
+    /// # Errors
+    /// As [`open`](Writer::open).
+    pub fn take_up(plan: &LogPlan, begun: [Vec<u8>; 2]) -> io::Result<Writer> {
+        Ok(Writer { begun, ..Writer::open(plan)? })
+    }
+
     /// Adds a chunk of output as it came. Lines are kept together up to 16 KiB, as docker does.
     ///
     /// # Errors
