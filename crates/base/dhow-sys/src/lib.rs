@@ -3,7 +3,12 @@
 //! Everything here is a thin, safe wrapper: no policy, no state, no paths of dhow's own. Paths that
 //! come from an image or a container are resolved with `openat2` inside a root, never by name.
 
+pub mod clone;
+pub mod exec;
 pub mod lock;
 pub mod mount;
+pub mod namespace;
+pub mod pidfd;
 pub mod process;
+mod raw;
 pub mod tree;
