@@ -86,10 +86,12 @@ pub(super) fn stream(engine: &Engine, id: &str, connection: Connection, manner: 
         on_signal: manner.proxy.then_some(&mut hand_on as &mut dyn FnMut(i32)),
     };
     let status = |code: Option<i32>| Outcome::Exited(code.map_or(LOST, exit_code));
-    match connection.stream(terminal, manner.records).map_err(failed)? {
+    match connection.attend(terminal).map_err(failed)? {
         End::Exited(record) => {
             if manner.records {
                 container::exited(engine, id)?;
+                // Not said when that failed: then its supervisor does it.
+                connection.recorded();
             }
             if record.code.is_none() {
                 lost();
