@@ -11,4 +11,5 @@ pub mod namespace;
 pub mod pidfd;
 pub mod process;
 mod raw;
+pub mod signal;
 pub mod tree;
