@@ -13,5 +13,6 @@ pub mod namespace;
 pub mod passing;
 pub mod pidfd;
 pub mod process;
+pub mod signal;
 pub mod terminal;
 pub mod tree;
