@@ -4,9 +4,14 @@
 //! come from an image or a container are resolved with `openat2` inside a root, never by name.
 
 pub mod bpf;
+pub mod clone;
+pub mod exec;
 pub mod lock;
 pub mod mount;
+pub mod namespace;
 pub mod passing;
+pub mod pidfd;
 pub mod process;
+mod raw;
 pub mod terminal;
 pub mod tree;
