@@ -128,7 +128,7 @@ impl Starting {
     /// # Errors
     /// [`RuntimeError::Exec`] when it could not be; it has been reaped then.
     pub fn release(self) -> Result<Running, RuntimeError> {
-        let SetUp { process, channel, terminal } = self.set_up;
+        let SetUp { process, channel, terminal, .. } = self.set_up;
         channel.go().map_err(|e| failed("gate", "the process at the gate is gone", &e))?;
         match channel.next().map_err(|e| failed("gate", "cannot hear of the process", &e))? {
             None => {}
