@@ -3,28 +3,33 @@
 
 use super::{Place, hosts};
 use dhow_runtime::cgroup::{Cgroup, warm};
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Median and extremes of `count` runs, with a pause before each.
-fn measure(name: &str, pause: Duration, mut run: impl FnMut() -> Duration) {
-    let mut times: Vec<u128> = (0..20)
-        .map(|_| {
-            std::thread::sleep(pause);
-            run().as_micros()
-        })
-        .collect();
+/// Median and extremes of twenty runs, with a pause before each.
+fn measure(name: &str, pause: Duration, files: &[String], before: impl Fn()) {
+    let mut times: Vec<u64> = (0..20).map(|_| perl(files, pause, &before)).collect();
     times.sort_unstable();
-    println!("{name:<55} {:>3?} pause: median {:>6} us ({} to {})", pause, times[10], times[0], times[19]);
+    println!("{name:<40} {pause:>5?} pause: median {:>6} us ({} to {})", times[10], times[0], times[19]);
 }
 
-/// A shell that times its own way in, and its result in microseconds. `perl`, for it has a clock and makes no thread.
-fn perl(files: &[String]) -> Duration {
-    let script = "use Time::HiRes 'time'; open($f[$_], '>>', $ARGV[$_]) or die for 0..$#ARGV; my $t = time; \
-                  for (@f) { syswrite($_, '0') or die $! } printf('%d', (time - $t) * 1e6)";
-    let output = std::process::Command::new("perl").args(["-e", script]).args(files).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-    Duration::from_micros(String::from_utf8(output.stdout).unwrap().parse().unwrap())
+/// A process of one thread that opens `files`, waits, and then times its own way in, in microseconds.
+fn perl(files: &[String], pause: Duration, before: &impl Fn()) -> u64 {
+    let script = "use Time::HiRes 'time'; open($f[$_], '>>', $ARGV[$_]) or die for 0..$#ARGV; $| = 1; print qq(ready\\n); \
+                  <STDIN>; my $t = time; for (@f) { syswrite($_, '0') or die $! } printf(qq(%d\\n), (time - $t) * 1e6)";
+    let mut command = Command::new("perl");
+    let command = command.args(["-e", script]).args(files).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "ready");
+    std::thread::sleep(pause);
+    before();
+    drop(child.stdin.take());
+    let time = lines.next().unwrap().unwrap().parse().unwrap();
+    child.wait().unwrap();
+    time
 }
 
 #[test]
@@ -67,19 +72,21 @@ fn what_a_cold_join_costs() {
         };
         let (procs, tasks) = (files("cgroup.procs"), files("tasks"));
         for pause in [Duration::from_millis(150), Duration::ZERO] {
-            measure("cgroup.procs of all", pause, || perl(&procs));
-            measure("cgroup.procs of all, after warm()", pause, || {
-                warm(&place.on).unwrap();
-                perl(&procs)
-            });
-            measure("warm() itself", pause, || {
-                let begin = Instant::now();
-                warm(&place.on).unwrap();
-                begin.elapsed()
-            });
+            measure("cgroup.procs of all", pause, &procs, || ());
+            measure("cgroup.procs of all, after warm()", pause, &procs, || warm(&place.on).unwrap());
             if !tasks.is_empty() {
-                measure("tasks of all of version 1", pause, || perl(&tasks));
+                measure("tasks of all of version 1", pause, &tasks, || ());
             }
+            let mut times: Vec<_> = (0..20)
+                .map(|_| {
+                    std::thread::sleep(pause);
+                    let begin = Instant::now();
+                    warm(&place.on).unwrap();
+                    begin.elapsed()
+                })
+                .collect();
+            times.sort_unstable();
+            println!("warm() itself, {pause:?} pause: median {:?} ({:?} to {:?})", times[10], times[0], times[19]);
         }
         drop(group);
     }
