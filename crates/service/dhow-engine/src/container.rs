@@ -65,7 +65,8 @@ pub use top::top;
 pub use unpause::unpause;
 pub use wait::{Until, wait};
 
-use crate::EngineError;
+use crate::{Engine, EngineError};
+use dhow_state::ContainerRow;
 use std::path::{Path, PathBuf};
 
 /// This very program, whatever became of its file: supervisors and stand-ins are started from it.
@@ -83,6 +84,11 @@ fn random<const N: usize>() -> Result<[u8; N], EngineError> {
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
         .map_err(|e| EngineError::io("read", "random bytes", e.into()))?;
     Ok(bytes)
+}
+
+/// Whether there are processes of a container; nothing is written.
+pub(crate) fn is_live(engine: &Engine, row: &ContainerRow) -> Result<bool, EngineError> {
+    Ok(stored::status(&settle::judge(engine, row.clone())?).is_live())
 }
 
 /// Magic number of cgroup v2 (statfs(2)).

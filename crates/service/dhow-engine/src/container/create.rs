@@ -78,11 +78,11 @@ pub fn create(engine: &Engine, request: &CreateRequest) -> Result<Created, Engin
         removal: None,
         state: ContainerState { status: Status::Created.name().to_owned(), ..ContainerState::default() },
     };
-    commit(engine, operation, row, &stored)?;
+    commit(operation, row, &stored)?;
     Ok(Created { id, warnings: merged.warnings })
 }
 
-fn commit(engine: &Engine, operation: Operation<'_>, mut row: ContainerRow, stored: &Stored) -> Result<(), EngineError> {
+fn commit(operation: Operation<'_>, mut row: ContainerRow, stored: &Stored) -> Result<(), EngineError> {
     operation.commit(Durability::Crash, |w| {
         if row.name.is_empty() {
             row.name = names::free(w)?;

@@ -9,7 +9,7 @@ mod streams;
 use super::events;
 use super::process;
 use super::resolve::find_settled;
-use super::spec;
+use super::spec::{self, Host};
 use super::start::explain;
 use super::stored::{Stored, status, view};
 use crate::{Engine, EngineError};
@@ -144,7 +144,8 @@ impl Entered {
         let root = self.root.as_fd();
         let user = request.user.as_deref().map(|user| spec::resolve_user(root, Some(user), &[])).transpose()?;
         let uid = user.as_ref().unwrap_or(base.user()).uid();
-        spec::exec_process(&view(engine, row)?, base, request, user, spec::home(root, uid).as_deref())
+        let home = spec::home(root, uid);
+        spec::exec_process(&view(engine, row)?, base, request, user, home.as_deref(), &Host::new(super::unified()))
     }
 
     fn enter(&self, process: &Process, stdio: Stdio<'_>) -> Result<Running, EngineError> {

@@ -158,7 +158,7 @@ fn prepare(
     let root = root::mount(row, stored, &container.dir, stack)?;
     let spec = spec_of(engine, &container, &root)?;
     let joined = join::open(engine, &stored.host)?;
-    let mut plan = plan(engine, &container, spec, run_dir, size);
+    let mut plan = plan(engine, &container, spec, run_dir, size)?;
     plan.join = joined.iter().map(|(kind, _)| *kind).collect();
     let mut descriptors = vec![root.mount];
     descriptors.extend(joined.into_iter().map(|(_, fd)| fd));
@@ -182,9 +182,15 @@ fn spec_of(engine: &Engine, container: &Container, root: &root::Root) -> Result<
     Ok(spec)
 }
 
-fn plan(engine: &Engine, container: &Container, spec: Spec, run_dir: PathBuf, size: (u16, u16)) -> Plan {
+fn plan(
+    engine: &Engine,
+    container: &Container,
+    spec: Spec,
+    run_dir: PathBuf,
+    size: (u16, u16),
+) -> Result<Plan, EngineError> {
     let (config, host) = (&container.config, &container.host);
-    let (max_size, max_files) = spec::log_limits(&host.log);
+    let (max_size, max_files) = spec::log_limits(&host.log)?;
     let stdin = match (config.open_stdin, config.stdin_once) {
         (false, _) => Stdin::Closed,
         (true, false) => Stdin::Open,
@@ -200,7 +206,7 @@ fn plan(engine: &Engine, container: &Container, spec: Spec, run_dir: PathBuf, si
         OsStr::new("exited"),
         OsStr::new(&container.id),
     ];
-    Plan {
+    Ok(Plan {
         version: VERSION,
         id: container.id.clone(),
         spec,
@@ -212,7 +218,7 @@ fn plan(engine: &Engine, container: &Container, spec: Spec, run_dir: PathBuf, si
         stdin,
         join: Vec::new(),
         exited: words.iter().map(|word| OsString::from(*word)).collect(),
-    }
+    })
 }
 
 /// Writes down who it is that waits at the gate.

@@ -22,6 +22,9 @@ use std::time::Duration;
 /// Seconds, where nobody says otherwise.
 const GRACE: i64 = 10;
 
+/// As good as without an end.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// Sends its stop signal, waits `grace` (none: what the container says, else 10 s; negative there: for ever), then
 /// kills; returns once it has ended and that is recorded. Fine when it does not run.
 ///
@@ -58,7 +61,8 @@ pub(super) fn stop_locked(
         // It ended, or somebody paused it: once more from the beginning.
         return stop_locked(engine, &again(engine, &row.id)?, grace, signal, keep);
     }
-    let stand_in = grace.filter(|grace| !grace.is_zero()).and_then(|grace| StandIn::start(engine, row, grace));
+    let finite = grace.filter(|grace| !grace.is_zero() && *grace < FOR_EVER);
+    let stand_in = finite.and_then(|grace| StandIn::start(engine, row, grace));
     process::send(pidfd.as_fd(), number)?;
     if status(row) == Status::Paused {
         unpause::thaw(row)?;

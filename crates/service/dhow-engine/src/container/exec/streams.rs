@@ -111,10 +111,13 @@ impl Ready {
         pidfd: BorrowedFd<'_>,
         window: Option<&Window>,
     ) -> Result<Ready, EngineError> {
-        let mut fds: Vec<(PollFd<'_>, fn(&mut Ready))> =
-            vec![(PollFd::from_borrowed_fd(pidfd, PollFlags::IN), |r| r.ended = true)];
-        let mut add = |fd: Option<BorrowedFd<'_>>, flags, mark: fn(&mut Ready)| {
-            fds.extend(fd.map(|fd| (poll_fd(fd, flags), mark)));
+        let mut polled = vec![PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
+        let mut marks: Vec<fn(&mut Ready)> = vec![|r| r.ended = true];
+        let mut add = |fd, flags, mark: fn(&mut Ready)| {
+            if let Some(fd) = fd {
+                polled.push(PollFd::from_borrowed_fd(fd, flags));
+                marks.push(mark);
+            }
         };
         add(window.map(|w| w.changed.as_fd()), PollFlags::IN, |r| r.window = true);
         let idle = input.buffer.is_empty();
@@ -123,7 +126,6 @@ impl Ready {
         add(ends.stdin.as_ref().map(|fd| fd.as_fd()), wanted, |r| r.stdin = true);
         add(ends.stdout.as_ref().map(|fd| fd.as_fd()), PollFlags::IN, |r| r.stdout = true);
         add(ends.stderr.as_ref().map(|fd| fd.as_fd()), PollFlags::IN, |r| r.stderr = true);
-        let (mut polled, marks): (Vec<_>, Vec<_>) = fds.into_iter().unzip();
         match poll(&mut polled, None::<&Timespec>) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(e) => return Err(EngineError::io("wait for", "a stream", e.into())),
@@ -136,10 +138,6 @@ impl Ready {
         }
         Ok(ready)
     }
-}
-
-fn poll_fd(fd: BorrowedFd<'_>, flags: PollFlags) -> PollFd<'_> {
-    PollFd::from_borrowed_fd(fd, flags)
 }
 
 /// What was read from the caller and not yet taken by the process.
