@@ -13,5 +13,7 @@ pub mod namespace;
 pub mod passing;
 pub mod pidfd;
 pub mod process;
+pub mod seccomp;
+pub mod signal;
 pub mod terminal;
 pub mod tree;

@@ -4,7 +4,8 @@
 //! as a whole: nobody goes on with half of them. Knows nothing of what the bytes mean.
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags,
 };
 use std::ffi::{c_long, c_uint};
 use std::io::{self, IoSlice, IoSliceMut};

@@ -129,10 +129,9 @@ fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 fn spawn(program: &Path, arguments: &[&OsStr], socket: OwnedFd) -> io::Result<Child> {
     // Kept until the program has been executed.
     let mount = read_only(program).ok();
-    let path = mount.as_ref().map_or_else(
-        || program.to_owned(),
-        |mount| PathBuf::from(format!("/proc/self/fd/{}", mount.as_raw_fd())),
-    );
+    let path = mount
+        .as_ref()
+        .map_or_else(|| program.to_owned(), |mount| PathBuf::from(format!("/proc/self/fd/{}", mount.as_raw_fd())));
     let mut command = Command::new(path);
     command.arg0(program).args(arguments).stdin(socket).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn()
@@ -344,9 +343,8 @@ impl Connection {
             Err(e) => return Err(failed("connect to the supervisor")(e)),
         }
         let mut talk = Talk { socket, inbox: Inbox::default(), child: None };
-        let greeted = talk
-            .tell(Message::Hello { version: VERSION, streams: streams.bits() })
-            .and_then(|()| talk.wait());
+        let greeted =
+            talk.tell(Message::Hello { version: VERSION, streams: streams.bits() }).and_then(|()| talk.wait());
         match greeted {
             Ok(true) => {}
             // It ended while we came in.
@@ -357,7 +355,9 @@ impl Connection {
             Err(e) => return Err(failed("greet the supervisor")(e)),
         }
         match talk.inbox.next().map_err(failed("understand the supervisor"))? {
-            Some(Message::Welcome { version }) => crate::plan::known(version).map_err(failed("understand the supervisor"))?,
+            Some(Message::Welcome { version }) => {
+                crate::plan::known(version).map_err(failed("understand the supervisor"))?
+            }
             _ => return Err(failed("understand the supervisor")(io::ErrorKind::InvalidData.into())),
         }
         Ok(Connection { talk })

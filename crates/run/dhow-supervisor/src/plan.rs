@@ -127,7 +127,8 @@ impl ExitRecord {
     }
 
     pub(crate) fn from_bytes(bytes: &[u8]) -> io::Result<ExitRecord> {
-        let record: ExitRecord = serde_json::from_slice(bytes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
+        let record: ExitRecord =
+            serde_json::from_slice(bytes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
         known(record.version)?;
         Ok(record)
     }
@@ -183,12 +184,16 @@ mod tests {
     #[test]
     fn a_later_version_is_refused_clearly() {
         let directory = directory("version");
-        std::fs::write(directory.join("exit"), r#"{"version":9,"code":1,"started":0,"finished":0,"oom_killed":false}"#).unwrap();
+        std::fs::write(directory.join("exit"), r#"{"version":9,"code":1,"started":0,"finished":0,"oom_killed":false}"#)
+            .unwrap();
         let error = ExitRecord::read(&directory).unwrap_err();
         assert_eq!(error.to_string(), "version 9 is not understood, only up to 1");
         std::fs::write(directory.join("exit"), "{").unwrap();
         assert_eq!(ExitRecord::read(&directory).unwrap_err().kind(), io::ErrorKind::InvalidData);
-        assert_eq!(Plan::from_bytes(br#"{"version":2,"new":[]}"#).unwrap_err().to_string(), "version 2 is not understood, only up to 1");
+        assert_eq!(
+            Plan::from_bytes(br#"{"version":2,"new":[]}"#).unwrap_err().to_string(),
+            "version 2 is not understood, only up to 1"
+        );
         std::fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -25,6 +25,8 @@ mod end;
 mod input;
 mod resume;
 mod start;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub(crate) use start::{address, open_directory};

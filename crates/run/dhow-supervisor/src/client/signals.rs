@@ -21,8 +21,7 @@ impl Signals {
     pub(super) fn take_in(signals: &[i32]) -> io::Result<Signals> {
         let (pipe, writer) = UnixStream::pair()?;
         pipe.set_nonblocking(true)?;
-        let mut all =
-            Signals { pipe, came: Vec::new(), actions: Vec::new(), over: Arc::new(AtomicBool::new(false)) };
+        let mut all = Signals { pipe, came: Vec::new(), actions: Vec::new(), over: Arc::new(AtomicBool::new(false)) };
         for signal in signals {
             let flag = Arc::new(AtomicBool::new(false));
             // In this order they are called: the flag stands before anybody is woken. The first stays for ever, because

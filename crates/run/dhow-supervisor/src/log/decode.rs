@@ -161,9 +161,9 @@ pub(super) fn salvage(fragment: &[u8]) -> Option<(Vec<u8>, Option<Stream>)> {
 /// RFC 3339 with any fraction, as nanoseconds since the Unix epoch. What they cannot hold becomes the nearest they can.
 pub(super) fn parse_time(text: &[u8]) -> Option<i64> {
     let number = |from: usize, to: usize| -> Option<i64> {
-        text.get(from..to)?.iter().try_fold(0i64, |n, digit| {
-            digit.is_ascii_digit().then(|| n * 10 + i64::from(digit - b'0'))
-        })
+        text.get(from..to)?
+            .iter()
+            .try_fold(0i64, |n, digit| digit.is_ascii_digit().then(|| n * 10 + i64::from(digit - b'0')))
     };
     let is = |at: usize, byte: u8| text.get(at) == Some(&byte);
     if !(is(4, b'-') && is(7, b'-') && (is(10, b'T') || is(10, b't')) && is(13, b':') && is(16, b':')) {

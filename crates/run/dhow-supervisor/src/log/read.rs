@@ -230,4 +230,3 @@ impl Reader<'_> {
         io::Error::new(io::ErrorKind::InvalidData, text)
     }
 }
-

@@ -25,7 +25,9 @@ pub(super) fn numbers(path: &Path) -> io::Result<Vec<u32>> {
         let entry = entry?.file_name();
         let number = entry.to_str().and_then(|entry| entry.strip_prefix(name)).and_then(|rest| rest.strip_prefix('.'));
         // `.01` and `.+1` are not ours.
-        if let Some(n) = number.and_then(|n| n.parse::<u32>().ok().filter(|parsed| parsed.to_string() == n && *parsed > 0)) {
+        if let Some(n) =
+            number.and_then(|n| n.parse::<u32>().ok().filter(|parsed| parsed.to_string() == n && *parsed > 0))
+        {
             found.push(n);
         }
     }

@@ -139,9 +139,9 @@ impl Writer {
         if self.max_size.is_some() {
             for n in rotate::numbers(&self.path)? {
                 // Clean files cost next to nothing; one that is gone by now is nobody's loss.
-                File::open(rotate::numbered(&self.path, n)).and_then(|file| file.sync_data()).or_else(|e| {
-                    if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) }
-                })?;
+                File::open(rotate::numbered(&self.path, n))
+                    .and_then(|file| file.sync_data())
+                    .or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })?;
             }
         }
         self.file.sync_data()

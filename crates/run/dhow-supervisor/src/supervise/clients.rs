@@ -81,7 +81,8 @@ impl Client {
     /// Sends what waits, as far as it goes.
     pub(super) fn flush(&mut self) {
         while self.pending() > 0 && !self.gone {
-            match rustix::net::send(&self.socket, &self.outbox[self.sent..], SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+            match rustix::net::send(&self.socket, &self.outbox[self.sent..], SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+            {
                 Ok(n) => self.sent += n,
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return,

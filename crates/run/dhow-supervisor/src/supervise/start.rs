@@ -265,7 +265,7 @@ fn lock(run_dir: &Path) -> io::Result<OwnedFd> {
     Ok(file)
 }
 
-fn listen(run_dir: &Path) -> io::Result<OwnedFd> {
+pub(super) fn listen(run_dir: &Path) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     // What a dead supervisor left; we have the lock.

@@ -168,7 +168,9 @@ impl Watch {
         });
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) => {}
-            Err(Errno::INTR) => return Ok(Ready { clients: vec![(false, false, false); self.clients.len()], ..Ready::default() }),
+            Err(Errno::INTR) => {
+                return Ok(Ready { clients: vec![(false, false, false); self.clients.len()], ..Ready::default() });
+            }
             Err(e) => return Err(e.into()),
         }
         let any = |at: usize| !fds[at].revents().is_empty();
@@ -281,7 +283,10 @@ impl Watch {
 
     /// The client who brought input has no more. A terminal has no end: who went may come back.
     fn end_of_input(&mut self) {
-        if self.brief.stdin == Stdin::Once && self.peer.is_none() && let Some(input) = &mut self.input {
+        if self.brief.stdin == Stdin::Once
+            && self.peer.is_none()
+            && let Some(input) = &mut self.input
+        {
             input.end();
             if !input.flush() {
                 self.input = None;

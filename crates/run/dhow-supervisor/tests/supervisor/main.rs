@@ -1,0 +1,5 @@
+//! Supervisors, clients and logs against the real kernel. The containers need root.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print what they measure")]
+
+mod log;
