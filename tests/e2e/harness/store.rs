@@ -130,6 +130,20 @@ impl Store {
     }
 }
 
+impl Drop for Store {
+    /// A test that failed leaves no process behind, and one that did not has no duty to tidy up.
+    fn drop(&mut self) {
+        if names(&self.root.join("containers")).is_empty() {
+            return;
+        }
+        let ids = self.dhow(&["ps", "-aq", "--no-trunc"]);
+        let ids: Vec<&str> = ids.stdout.lines().collect();
+        if !ids.is_empty() {
+            self.dhow(&[&["rm", "-f"], ids.as_slice()].concat());
+        }
+    }
+}
+
 /// What is in a folder, sorted; nothing when there is no such folder.
 fn names(folder: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
