@@ -13,6 +13,7 @@ pub mod namespace;
 pub mod passing;
 pub mod pidfd;
 pub mod process;
+mod raw;
 pub mod seccomp;
 pub mod signal;
 pub mod terminal;
