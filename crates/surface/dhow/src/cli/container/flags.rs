@@ -189,8 +189,8 @@ pub(in crate::cli) struct Create {
     #[arg(long)]
     privileged: bool,
     /// Pull image before running ("always", "missing", "never") (default "missing")
-    #[arg(long, value_name = "string", default_value = "missing", hide_default_value = true)]
-    pub(in crate::cli) pull: String,
+    #[arg(long, value_name = "string", allow_hyphen_values = true)]
+    pub(in crate::cli) pull: Option<String>,
     /// Suppress the pull output
     #[arg(short = 'q', long)]
     pub(in crate::cli) quiet: bool,
