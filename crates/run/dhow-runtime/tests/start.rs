@@ -5,11 +5,17 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
 
+#[path = "runtime/attacks.rs"]
+mod attacks;
 #[path = "runtime/bench.rs"]
 mod bench;
 #[path = "runtime/enter.rs"]
 mod enter;
 #[path = "runtime/gate.rs"]
 mod gate;
+#[path = "runtime/terminal.rs"]
+mod terminal;
+#[path = "runtime/users.rs"]
+mod users;
 #[path = "runtime/world.rs"]
 mod world;

@@ -64,14 +64,13 @@ pub(super) fn enter(child: &mut Child<'_>) -> Result<(), Failure> {
 
 /// In a user namespace: waits until the ids are mapped, and becomes its root.
 pub(super) fn become_root(child: &mut Child<'_>) -> Result<(), Failure> {
-    let joined = child.join.iter().any(|(kind, _)| *kind == LinuxNamespaceType::User);
     if child.container.maps_users() {
         let mapped = child.channel.ask_for_ids().context(|| "cannot ask for ids".to_owned())?;
         if !mapped {
             return Err(Failure::GateClosed);
         }
     }
-    if joined || child.container.maps_users() { become_user_zero() } else { Ok(()) }
+    if child.container.in_user_namespace { become_user_zero() } else { Ok(()) }
 }
 
 fn become_user_zero() -> Result<(), Failure> {
