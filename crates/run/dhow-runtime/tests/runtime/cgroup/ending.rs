@@ -226,7 +226,8 @@ fn many_at_once_below_a_place_that_is_not_there_yet() {
 fn a_process_moves_itself() {
     for host in hosts() {
         let place = Place::new("join", &host);
-        let group = place.create("{}");
+        let group = Cgroup::shared(&place.on, &place.group()).unwrap();
+        let mut other = sleeper(&group);
         let output = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "cgroup::ending::moves_itself", "--ignored", "--nocapture"])
             .env("DHOW_TEST_GROUP", group.path())
@@ -235,6 +236,9 @@ fn a_process_moves_itself() {
             .unwrap();
         assert!(output.status.success(), "{output:?}");
         assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
+        assert_eq!(group.processes().unwrap(), [other.id()]);
+        group.kill().unwrap();
+        other.wait().unwrap();
         group.remove().unwrap();
     }
 }
@@ -246,11 +250,19 @@ fn moves_itself() {
     let path = std::env::var("DHOW_TEST_GROUP").unwrap();
     let host = std::env::var("DHOW_TEST_HOST").unwrap();
     let (_, on) = hosts().into_iter().find(|(name, _)| *name == host).unwrap();
-    let group = Cgroup::open(&on, Path::new(&path)).unwrap();
+    let group = Cgroup::shared(&on, Path::new(&path)).unwrap();
+    let is_in = || group.processes().unwrap().contains(&std::process::id());
+    // A test is a second thread, which must not go alone.
+    assert!(group.join_at_once().unwrap());
+    assert!(!is_in());
+    assert!(!std::fs::read_to_string("/proc/thread-self/cgroup").unwrap().contains(&path));
     group.join().unwrap();
-    // This is not the main thread: all of them have moved.
-    assert_eq!(group.processes().unwrap(), [std::process::id()]);
-    assert!(std::fs::read_to_string("/proc/self/cgroup").unwrap().contains(&path));
+    assert!(is_in());
+    for thread in std::fs::read_dir("/proc/self/task").unwrap() {
+        let cgroup = std::fs::read_to_string(thread.unwrap().path().join("cgroup")).unwrap();
+        let inside = cgroup.lines().filter(|l| l.contains(&path)).count();
+        assert_eq!(inside, cgroup.lines().count() - usize::from(host == "v1"), "{cgroup}");
+    }
 }
 
 #[test]
