@@ -128,7 +128,7 @@ impl Starting {
     /// # Errors
     /// [`RuntimeError::Exec`] when it could not be; it has been reaped then.
     pub fn release(self) -> Result<Running, RuntimeError> {
-        let SetUp { process, channel, terminal } = self.set_up;
+        let SetUp { process, channel, terminal, .. } = self.set_up;
         channel.go().map_err(|e| failed("gate", "the process at the gate is gone", &e))?;
         match channel.next().map_err(|e| failed("gate", "cannot hear of the process", &e))? {
             None => {}
@@ -182,6 +182,7 @@ pub fn enter(target: &Target<'_>, process: &Process, stdio: Stdio<'_>) -> Result
         child.enter()
     })?;
     match listen(process, channel, &plan)? {
+        (set_up, Reached::End) if !set_up.in_sibling => Err(ended(set_up)),
         (SetUp { process, terminal, .. }, Reached::End) => {
             let Cloned { pid, pidfd } = process.keep();
             Ok(Running { pid, pidfd, terminal })
@@ -198,10 +199,7 @@ fn make(
 ) -> Result<(Cloned, Channel), RuntimeError> {
     let fail = |e: io::Error| failed("clone", "cannot make a process", &e);
     let (ours, theirs) = channel().map_err(fail)?;
-    let cgroup = match cgroup {
-        Entry::Clone(directory) => Some(*directory),
-        Entry::Write(_) | Entry::None => None,
-    };
+    let cgroup = cgroup.clone_into();
     let mut ours = Some(ours);
     let relation = Relation { namespaces, cgroup, sibling: false };
     let process = clone(&relation, || {

@@ -57,6 +57,8 @@ pub(super) struct SetUp {
     pub(super) process: Held,
     pub(super) channel: Channel,
     pub(super) terminal: Option<OwnedFd>,
+    /// Whether it is the one that another, in between, has made in its place.
+    pub(super) in_sibling: bool,
 }
 
 /// How far it came.
@@ -75,7 +77,7 @@ pub(super) fn failed(step: &str, what: &str, error: &io::Error) -> RuntimeError 
 
 /// Listens to a new process, and does for it what it asks for.
 pub(super) fn listen(process: Cloned, channel: Channel, plan: &Plan) -> Result<(SetUp, Reached), RuntimeError> {
-    let mut set_up = SetUp { process: Held::new(process), channel, terminal: None };
+    let mut set_up = SetUp { process: Held::new(process), channel, terminal: None, in_sibling: false };
     // A process in between that has made another one in its place.
     let mut before: Option<Held> = None;
     let reached = loop {
@@ -89,6 +91,7 @@ pub(super) fn listen(process: Cloned, channel: Channel, plan: &Plan) -> Result<(
                 // It is our child and has not been reaped: the number cannot be anybody else's.
                 let pidfd = pidfd::open(pid).map_err(|e| failed("start", "cannot hold the new process", &e))?;
                 let sibling = Held::new(Cloned { pid, pidfd });
+                set_up.in_sibling = true;
                 before = Some(std::mem::replace(&mut set_up.process, sibling));
             }
             Some(Message::Terminal(master)) => set_up.terminal = Some(master),

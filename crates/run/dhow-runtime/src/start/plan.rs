@@ -35,6 +35,8 @@ pub(super) struct Container {
     pub(super) namespaces: Option<Namespaces>,
     /// Whether to make a namespace of control groups.
     pub(super) cgroup_namespace: bool,
+    /// Whether it has a user namespace that is not ours, its own or another's.
+    pub(super) in_user_namespace: bool,
     /// How ids in it stand for ours: users, groups. Empty without a user namespace of its own.
     pub(super) uids: Vec<LinuxIdMapping>,
     /// Ditto.
@@ -84,6 +86,7 @@ impl Container {
         Ok(Container {
             namespaces: Some(made - Namespaces::CONTROL_GROUP),
             cgroup_namespace,
+            in_user_namespace: has(LinuxNamespaceType::User),
             uids: if user { mappings("linux.uidMappings", linux.uid_mappings().as_ref())? } else { Vec::new() },
             gids: if user { mappings("linux.gidMappings", linux.gid_mappings().as_ref())? } else { Vec::new() },
             hostname: name_of(spec.hostname(), "hostname", has(LinuxNamespaceType::Uts))?,

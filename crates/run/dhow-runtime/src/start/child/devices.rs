@@ -38,7 +38,11 @@ pub(super) fn devices(child: &mut Child<'_>) -> Result<(), Failure> {
                 _ => None,
             };
             let directory = elsewhere.as_ref().unwrap_or(&dev);
-            if child.container.maps_users() { bind(root, device)? } else { node(directory, device).context(what)? }
+            if child.container.in_user_namespace {
+                bind(root, device)?
+            } else {
+                node(directory, device).context(what)?
+            }
         }
         for (name, target) in LINKS {
             link(&dev, name, target).context(|| format!("cannot make the link /dev/{name}"))?;

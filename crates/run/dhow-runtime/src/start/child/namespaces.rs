@@ -2,7 +2,6 @@
 
 use super::failure::{Context, Failure};
 use super::{Child, LinuxNamespaceType};
-use crate::cgroup::Entry;
 use crate::start::plan::flag;
 use dhow_sys::clone::Namespaces;
 use dhow_sys::{exec, namespace};
@@ -23,12 +22,10 @@ pub(super) fn leave_the_caller(_: &mut Child<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Version 1: by writing to each hierarchy. In version 2 the process was made in its group.
+/// Version 1: by writing to each hierarchy, while we have one thread. In version 2 the process was made in its group.
 pub(super) fn enter_cgroup(child: &mut Child<'_>) -> Result<(), Failure> {
-    if let Entry::Write(files) = child.cgroup {
-        for file in files {
-            rustix::io::write(file, b"0").context(|| "cannot enter the control group".to_owned())?;
-        }
+    for file in child.cgroup.write_to() {
+        rustix::io::write(file, b"0").context(|| "cannot enter the control group".to_owned())?;
     }
     Ok(())
 }
@@ -67,14 +64,13 @@ pub(super) fn enter(child: &mut Child<'_>) -> Result<(), Failure> {
 
 /// In a user namespace: waits until the ids are mapped, and becomes its root.
 pub(super) fn become_root(child: &mut Child<'_>) -> Result<(), Failure> {
-    let joined = child.join.iter().any(|(kind, _)| *kind == LinuxNamespaceType::User);
     if child.container.maps_users() {
         let mapped = child.channel.ask_for_ids().context(|| "cannot ask for ids".to_owned())?;
         if !mapped {
             return Err(Failure::GateClosed);
         }
     }
-    if joined || child.container.maps_users() { become_user_zero() } else { Ok(()) }
+    if child.container.in_user_namespace { become_user_zero() } else { Ok(()) }
 }
 
 fn become_user_zero() -> Result<(), Failure> {
