@@ -13,5 +13,6 @@ pub mod passing;
 pub mod pidfd;
 pub mod process;
 mod raw;
+pub mod seccomp;
 pub mod terminal;
 pub mod tree;
