@@ -2,4 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print what they measure")]
 
+mod container;
+mod killed;
+mod life;
 mod log;
+mod tty;
