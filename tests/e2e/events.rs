@@ -39,7 +39,10 @@ fn filters_and_formats() {
     assert_eq!(past(&["-f", "container=e", "-f", "event=start", "--format", format]), ["container start e"]);
     let json = past(&["--filter", "container=e", "--filter", "event=create", "--format", "json"]);
     let event: Value = serde_json::from_str(&json[0]).unwrap();
-    assert_eq!((&event["Type"], &event["Action"], &event["id"]), (&"container".into(), &"create".into(), &id.as_str().into()));
+    assert_eq!(
+        (&event["Type"], &event["Action"], &event["id"]),
+        (&"container".into(), &"create".into(), &id.as_str().into())
+    );
     assert_eq!((&event["from"], &event["scope"]), (&"box".into(), &"local".into()));
     assert!(event["timeNano"].as_i64().unwrap() / 1_000_000_000 == event["time"].as_i64().unwrap());
     assert!(past(&["-f", "type=image"]).iter().any(|line| line.contains(" import ")));

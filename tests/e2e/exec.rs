@@ -26,14 +26,17 @@ fn exit_codes_output_and_input() {
 #[test]
 fn it_is_in_the_container_s_world() {
     let box_ = running();
-    let exec = |flags: &[&str], script: &str| box_.dhow(&[&["exec"], flags, &["c", "sh", "-c", script]].concat()).text();
+    let exec =
+        |flags: &[&str], script: &str| box_.dhow(&[&["exec"], flags, &["c", "sh", "-c", script]].concat()).text();
     assert_eq!(exec(&[], "pwd; echo $A $FROM"), "/tmp\ncontainer image");
     assert_eq!(exec(&["-e", "A=exec", "-e", "B=2"], "echo $A $B"), "exec 2");
     assert_eq!(exec(&["-w", "/etc"], "pwd"), "/etc");
     assert_eq!(exec(&["-u", "alice"], "id -u; id -G; echo $HOME"), "1000\n1000 29\n/home/alice");
     assert_eq!(exec(&[], "cat /proc/1/cmdline | tr '\\0' ' '").trim_end(), "sleep 1000");
     for namespace in ["pid", "mnt", "net", "ipc", "uts", "cgroup"] {
-        let same = format!("test \"$(readlink /proc/1/ns/{namespace})\" = \"$(readlink /proc/self/ns/{namespace})\" && echo same");
+        let same = format!(
+            "test \"$(readlink /proc/1/ns/{namespace})\" = \"$(readlink /proc/self/ns/{namespace})\" && echo same"
+        );
         assert_eq!(exec(&[], &same), "same", "{namespace}");
     }
     let caps = "grep -e CapEff -e Seccomp: /proc/self/status | tr -d '\\t'";

@@ -8,10 +8,44 @@ use crate::harness::Containers;
 fn the_fields_say_what_was_asked_for() {
     let box_ = Containers::new();
     let flags = [
-        "-e", "A=1", "-w", "/tmp", "-u", "alice", "-h", "harbour", "-l", "k=v", "--restart", "on-failure:3", "-m", "64m",
-        "--cpus", "1.5", "--pids-limit", "77", "--read-only", "--cap-add", "NET_ADMIN", "--cap-drop", "CHOWN", "--init",
-        "--stop-signal", "INT", "--stop-timeout", "7", "-v", "/tmp:/host:ro", "--tmpfs", "/t:size=1m", "--network", "host",
-        "--ulimit", "nofile=10:20", "--shm-size", "1m",
+        "-e",
+        "A=1",
+        "-w",
+        "/tmp",
+        "-u",
+        "alice",
+        "-h",
+        "harbour",
+        "-l",
+        "k=v",
+        "--restart",
+        "on-failure:3",
+        "-m",
+        "64m",
+        "--cpus",
+        "1.5",
+        "--pids-limit",
+        "77",
+        "--read-only",
+        "--cap-add",
+        "NET_ADMIN",
+        "--cap-drop",
+        "CHOWN",
+        "--init",
+        "--stop-signal",
+        "INT",
+        "--stop-timeout",
+        "7",
+        "-v",
+        "/tmp:/host:ro",
+        "--tmpfs",
+        "/t:size=1m",
+        "--network",
+        "host",
+        "--ulimit",
+        "nofile=10:20",
+        "--shm-size",
+        "1m",
     ];
     box_.dhow(&[&["create", "--name", "c"], &flags[..], &["box", "sleep", "5"]].concat()).ok();
     let shown = box_.container("c");
@@ -22,13 +56,22 @@ fn the_fields_say_what_was_asked_for() {
     let config = &shown["Config"];
     assert_eq!(config["Env"], json!(["A=1", "PATH=/bin", "FROM=image"]));
     assert_eq!(config["Cmd"], json!(["sleep", "5"]));
-    assert_eq!((&config["WorkingDir"], &config["User"], &config["Hostname"]), (&json!("/tmp"), &json!("alice"), &json!("harbour")));
+    assert_eq!(
+        (&config["WorkingDir"], &config["User"], &config["Hostname"]),
+        (&json!("/tmp"), &json!("alice"), &json!("harbour"))
+    );
     assert_eq!((&config["Image"], &config["Labels"]), (&json!("box"), &json!({"k": "v"})));
     assert_eq!((&config["StopSignal"], &config["StopTimeout"]), (&json!("INT"), &json!(7)));
     let host = &shown["HostConfig"];
     assert_eq!(host["RestartPolicy"], json!({"Name": "on-failure", "MaximumRetryCount": 3}));
-    assert_eq!((&host["Memory"], &host["NanoCpus"], &host["PidsLimit"]), (&json!(64 << 20), &json!(1_500_000_000), &json!(77)));
-    assert_eq!((&host["ReadonlyRootfs"], &host["Init"], &host["ShmSize"]), (&json!(true), &json!(true), &json!(1 << 20)));
+    assert_eq!(
+        (&host["Memory"], &host["NanoCpus"], &host["PidsLimit"]),
+        (&json!(64 << 20), &json!(1_500_000_000), &json!(77))
+    );
+    assert_eq!(
+        (&host["ReadonlyRootfs"], &host["Init"], &host["ShmSize"]),
+        (&json!(true), &json!(true), &json!(1 << 20))
+    );
     assert_eq!((&host["CapAdd"], &host["CapDrop"]), (&json!(["CAP_NET_ADMIN"]), &json!(["CAP_CHOWN"])));
     assert_eq!((&host["Binds"], &host["Tmpfs"]), (&json!(["/tmp:/host:ro"]), &json!({"/t": "size=1m"})));
     assert_eq!(host["Ulimits"], json!([{"Name": "nofile", "Hard": 20, "Soft": 10}]));

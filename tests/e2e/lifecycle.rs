@@ -198,3 +198,15 @@ fn an_image_in_use_stays() {
     box_.dhow(&["rm", "c"]).ok();
     box_.dhow(&["rmi", "box"]).ok();
 }
+
+#[test]
+fn a_new_name() {
+    let box_ = Containers::new();
+    box_.detached("old", "sleep 1000");
+    box_.dhow(&["rename", "old", "new"]).ok();
+    assert_eq!(box_.names(), ["new"]);
+    box_.dhow(&["rename", "old", "other"]).fails(&["no such container: old"]);
+    box_.detached("old", "sleep 1000");
+    box_.dhow(&["rename", "old", "new"]).fails(&["conflict", "already in use"]);
+    box_.dhow(&["rename", "old", "no/slash"]).fails(&["no/slash"]);
+}

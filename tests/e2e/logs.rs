@@ -14,7 +14,11 @@ fn the_log_of_a_finished_container() {
     assert_eq!(box_.dhow(&["logs", "-n", "1", "l"]).ok().stdout, "three");
     assert_eq!(box_.dhow(&["logs", "--tail=0", "l"]).ok().stdout, "");
     assert_eq!(box_.dhow(&["logs", "--tail", "all", "l"]).ok().stdout, ran.stdout);
-    assert_eq!(box_.dhow(&["container", "logs", "-f", "l"]).ok().stdout, ran.stdout, "following ends with the container");
+    assert_eq!(
+        box_.dhow(&["container", "logs", "-f", "l"]).ok().stdout,
+        ran.stdout,
+        "following ends with the container"
+    );
     box_.dhow(&["logs", "absent"]).fails(&["no such container: absent"]);
 }
 

@@ -113,9 +113,18 @@ fn the_container_is_a_world_of_its_own() {
     assert_eq!(box_.script("ls /proc/self/fd").text().split_whitespace().collect::<Vec<_>>(), ["0", "1", "2", "3"]);
     let interfaces = box_.script("ls /sys/class/net").text();
     assert_eq!(interfaces, "lo");
-    assert_eq!(box_.script("ls -ld /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty | wc -l").text(), "6");
-    assert_eq!(box_.script("touch /proc/sys/kernel/hostname && echo written > /proc/sys/kernel/hostname").code, Some(1));
-    assert_eq!(box_.script("cat /proc/kcore | wc -c; ls /proc/scsi /proc/acpi 2>/dev/null | grep -v : | wc -w").text(), "0\n0");
+    assert_eq!(
+        box_.script("ls -ld /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty | wc -l").text(),
+        "6"
+    );
+    assert_eq!(
+        box_.script("touch /proc/sys/kernel/hostname && echo written > /proc/sys/kernel/hostname").code,
+        Some(1)
+    );
+    assert_eq!(
+        box_.script("cat /proc/kcore | wc -c; ls /proc/scsi /proc/acpi 2>/dev/null | grep -v : | wc -w").text(),
+        "0\n0"
+    );
     assert_eq!(box_.script("mount -t tmpfs none /tmp").code, Some(1));
     assert_eq!(box_.script("dmesg").code, Some(1));
 }
@@ -126,7 +135,8 @@ fn mounts() {
     let data = box_.folder().join("data");
     fs::create_dir(&data).unwrap();
     fs::write(data.join("file"), "from the host").unwrap();
-    let run = |flags: &[&str], script: &str| box_.dhow(&[&["run", "--rm"], flags, &["box", "sh", "-c", script]].concat());
+    let run =
+        |flags: &[&str], script: &str| box_.dhow(&[&["run", "--rm"], flags, &["box", "sh", "-c", script]].concat());
     let bind = format!("{}:/data", path(&data));
     assert_eq!(run(&["-v", &bind], "cat /data/file; echo back > /data/new").text(), "from the host");
     assert_eq!(fs::read_to_string(data.join("new")).unwrap(), "back\n");
@@ -153,7 +163,10 @@ fn a_directory_of_the_host_as_the_root() {
     let script = "/bin/busybox echo changed > /new; /bin/busybox cat /new";
     assert_eq!(box_.dhow(&["run", "--rm", "--rootfs", &overlay, "/bin/busybox", "sh", "-c", script]).text(), "changed");
     assert!(!tree.join("new").exists(), "the directory stays as it is");
-    assert_eq!(box_.dhow(&["run", "--rm", "--rootfs", path(&tree), "/bin/busybox", "sh", "-c", script]).text(), "changed");
+    assert_eq!(
+        box_.dhow(&["run", "--rm", "--rootfs", path(&tree), "/bin/busybox", "sh", "-c", script]).text(),
+        "changed"
+    );
     assert_eq!(fs::read_to_string(tree.join("new")).unwrap(), "changed\n");
     box_.dhow(&["run", "--rm", "--rootfs", "/absent-here", "true"]).fails_with(125, &["/absent-here"]);
 }
@@ -223,8 +236,18 @@ fn init_reaps_and_hands_signals_on() {
     // An orphan's end leaves no zombie.
     let script = "(sleep 0.1 & exit 0); sleep 0.5; ps -o stat | grep -c Z";
     assert_eq!(run(script).stdout.trim(), "0");
-    box_.dhow(&["run", "-d", "--init", "--name", "i", "box", "sh", "-c", "trap 'exit 9' TERM; echo up; while :; do sleep 0.1; done"])
-        .ok();
+    box_.dhow(&[
+        "run",
+        "-d",
+        "--init",
+        "--name",
+        "i",
+        "box",
+        "sh",
+        "-c",
+        "trap 'exit 9' TERM; echo up; while :; do sleep 0.1; done",
+    ])
+    .ok();
     box_.says("i", "up");
     box_.dhow(&["stop", "i"]).ok();
     assert_eq!(box_.shown("i", "{{.State.ExitCode}}"), "9");
@@ -287,7 +310,15 @@ fn a_container_outlives_the_client_that_is_killed() {
 fn signals_are_handed_on_to_the_program() {
     let box_ = Containers::new();
     let mut client = box_
-        .command(&["run", "--name", "p", "box", "sh", "-c", "trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done"])
+        .command(&[
+            "run",
+            "--name",
+            "p",
+            "box",
+            "sh",
+            "-c",
+            "trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done",
+        ])
         .stdout(std::process::Stdio::null())
         .stdin(std::process::Stdio::null())
         .spawn()

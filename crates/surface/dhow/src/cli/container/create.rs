@@ -27,8 +27,9 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     let Some(Create { create }) = parse::parse_leading::<Create>(&SHAPE, words, |a| a.create.count())? else {
         return Ok(0);
     };
-    let request = request(&create, "create")?;
-    let cidfile = CidFile::claim(create.cidfile.as_deref())?;
+    let cidfile = create.cidfile.clone();
+    let request = request(create, "create")?;
+    let cidfile = CidFile::claim(cidfile.as_deref())?;
     let engine = globals.engine_plain()?;
     let id = make(&engine, &request, cidfile)?;
     writeln!(std::io::stdout(), "{id}")?;
@@ -36,8 +37,8 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
 }
 
 /// The request that the flags make, with this process's environment and files.
-pub(super) fn request(create: &flags::Create, verb: &str) -> Result<CreateRequest, Failure> {
-    match create.pull.as_str() {
+pub(super) fn request(create: flags::Create, verb: &str) -> Result<CreateRequest, Failure> {
+    match create.pull.as_deref().unwrap_or_default() {
         "" | "missing" | "never" => {}
         "always" => {
             return Err(Failure::error("--pull always: dhow cannot pull from a registry yet")

@@ -6,7 +6,6 @@ mod connect;
 mod document;
 mod filter;
 mod pattern;
-mod signal;
 
 pub(super) mod attach;
 pub(super) mod create;
@@ -18,6 +17,7 @@ pub(super) mod list;
 pub(super) mod logs;
 pub(super) mod pause;
 pub(super) mod remove;
+pub(super) mod rename;
 pub(super) mod restart;
 pub(super) mod run;
 pub(super) mod start;

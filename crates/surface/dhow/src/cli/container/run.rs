@@ -39,13 +39,14 @@ const FAILED: u8 = 125;
 pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     let Some(args) = parse::parse_leading::<Run>(&SHAPE, words, |a| a.create.count())? else { return Ok(0) };
     let keys = connect::detach_keys(args.detach_keys.as_deref()).map_err(ours)?;
-    let mut request = create::request(&args.create, "run")?;
+    let (cidfile, attached) = (args.create.cidfile.clone(), !args.create.attach.is_empty());
+    let mut request = create::request(args.create, "run")?;
     if args.detach {
-        detach(&args, &mut request)?;
+        detach(attached, &mut request)?;
     } else {
         connect::check_terminal(request.config.attach_stdin, request.config.tty)?;
     }
-    let cidfile = CidFile::claim(args.create.cidfile.as_deref())?;
+    let cidfile = CidFile::claim(cidfile.as_deref())?;
     let engine = globals.engine_plain().map_err(ours)?;
     let id = create::make(&engine, &request, cidfile).map_err(ours)?;
     let config = &request.config;
@@ -74,8 +75,8 @@ fn ours(failure: Failure) -> Failure {
 }
 
 /// With -d nothing is connected.
-fn detach(args: &Run, request: &mut CreateRequest) -> Result<(), Failure> {
-    if !args.create.attach.is_empty() {
+fn detach(attached: bool, request: &mut CreateRequest) -> Result<(), Failure> {
+    if attached {
         return Err(Failure::plain("conflicting options: cannot specify both --attach and --detach").with_code(FAILED));
     }
     let config = &mut request.config;
