@@ -181,8 +181,15 @@ impl Drop for Place {
         let store = self.engine.state().store_id().to_owned();
         let hierarchies = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|e| e.path());
         for hierarchy in hierarchies.chain([PathBuf::from("/sys/fs/cgroup")]) {
-            for name in [format!("{store}/supervisors"), store.clone()] {
-                let _ = std::fs::remove_dir(hierarchy.join("dhow").join(name));
+            let group = hierarchy.join("dhow").join(&store);
+            // The last supervisor is on its way out.
+            for _ in 0..200 {
+                let _ = std::fs::remove_dir(group.join("supervisors"));
+                let _ = std::fs::remove_dir(&group);
+                if !group.exists() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(5));
             }
             let _ = std::fs::remove_dir(hierarchy.join("dhow"));
         }
