@@ -22,6 +22,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 /// The lock of a run directory.
 const LOCK: &str = "supervisor.lock";
@@ -290,6 +291,14 @@ fn enter_group(on: &Hierarchies, path: &Path, run_dir: &Path) -> Result<(), Quit
     let shared = run_dir.parent().unwrap_or(run_dir);
     let directory = std::fs::File::open(shared).map_err(failed("open the run directory"))?;
     let _turn = Locked::acquire(directory.as_fd(), Share::Exclusive, Wait::Block).map_err(failed("wait for a turn"))?;
-    let group = Cgroup::open(on, path).or_else(|_| Cgroup::create(on, path, &LinuxResources::default()))?;
-    Ok(group.join()?)
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let group = Cgroup::open(on, path).or_else(|_| Cgroup::create(on, path, &LinuxResources::default()));
+        match group.and_then(|group| group.join()) {
+            // Somebody is tidying up: it is removed while it is empty, hierarchy by hierarchy.
+            Err(_) if attempts < 10 => std::thread::sleep(Duration::from_millis(1)),
+            outcome => return Ok(outcome?),
+        }
+    }
 }

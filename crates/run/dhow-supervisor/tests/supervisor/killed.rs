@@ -179,10 +179,8 @@ fn a_full_log_disk_does_not_stop_the_container() {
     assert!(out.ends_with("2000000\nend\nafter\n"));
     let log = container.log();
     assert!(log.ends_with("end\nafter\n"), "{}", &log[log.len() - 100..]);
-    let missing: usize = log
-        .lines()
-        .filter_map(|line| line.strip_prefix("[dhow: ")?.split_once(' ')?.0.parse::<usize>().ok())
-        .sum();
+    let missing: usize =
+        log.lines().filter_map(|line| line.strip_prefix("[dhow: ")?.split_once(' ')?.0.parse::<usize>().ok()).sum();
     let notes = log.lines().filter(|line| line.starts_with("[dhow: ")).count();
     assert!(missing > 10_000, "{missing}");
     assert_eq!(log.lines().count() - notes + missing, 2_000_002);
