@@ -22,9 +22,11 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 /// The lock of a run directory.
 const LOCK: &str = "supervisor.lock";
+pub(super) const OOM_SCORE: &str = "/proc/self/oom_score_adj";
 /// The socket of a run directory.
 pub(crate) const SOCKET: &str = "supervisor.sock";
 
@@ -103,6 +105,8 @@ struct Up {
     log: Option<Writer>,
     started: i64,
     kept: Vec<OwnedFd>,
+    still_to_join: Option<Cgroup>,
+    oom_score: i32,
 }
 
 fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
@@ -153,20 +157,26 @@ fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
     talk.tell(Message::Waiting { pid, start_time }).map_err(|_| Quit::Alone)?;
 
     // While the launcher writes that down.
+    let mut still_to_join = None;
     if let (Some(on), Some(path)) = (&hierarchies, &plan.supervisor_cgroup) {
-        enter_group(on, path, &plan.run_dir)?;
+        still_to_join = enter_group(on, path)?;
     }
     // The container has been cloned already, so it keeps its own.
-    let _ = std::fs::write("/proc/self/oom_score_adj", "-999");
+    let oom_score = std::fs::read_to_string(OOM_SCORE).ok().and_then(|score| score.trim().parse().ok()).unwrap_or(0);
+    let _ = std::fs::write(OOM_SCORE, "-999");
     let log = plan.log.as_ref().map(Writer::open).transpose().map_err(failed("open the log"))?;
 
     wait_for_go(talk)?;
     let started = now();
     let mut running = waiting.release()?;
     if let Some(master) = running.terminal.take() {
-        stdio.take_terminal(master, plan.stdin).map_err(failed("take the terminal"))?;
+        stdio.take_terminal(master, plan.stdin).map_err(|e| {
+            // It runs already, and nobody would watch it.
+            let _ = rustix::process::pidfd_send_signal(&running.pidfd, rustix::process::Signal::KILL);
+            failed("take the terminal")(e)
+        })?;
     }
-    Ok(Up { running, stdio, listener, lock, log, started, kept })
+    Ok(Up { running, stdio, listener, lock, log, started, kept, still_to_join, oom_score })
 }
 
 fn too_few() -> Quit {
@@ -188,7 +198,7 @@ fn watch(talk: Talk, streams: u8, plan: &Plan, up: Up) -> Watch {
     let mut launcher = Client::known(talk.socket, talk.inbox, Some(streams));
     launcher.gone = told.is_err();
     Watch {
-        brief: Brief::of(plan, up.started),
+        brief: Brief::of(plan, up.started, up.oom_score),
         pidfd: up.running.pidfd,
         sources: up.stdio.sources,
         input: up.stdio.input,
@@ -198,6 +208,7 @@ fn watch(talk: Talk, streams: u8, plan: &Plan, up: Up) -> Watch {
         log: up.log,
         lock: Some(up.lock),
         kept: up.kept,
+        still_to_join: up.still_to_join,
         lean: false,
         recorded: false,
         buffer: Vec::new(),
@@ -284,12 +295,15 @@ pub(crate) fn address(directory: BorrowedFd<'_>) -> io::Result<SocketAddrUnix> {
     Ok(SocketAddrUnix::new(format!("/proc/self/fd/{}/{SOCKET}", directory.as_raw_fd()))?)
 }
 
-/// Into the group of supervisors. All of a store may share one, as nobody can remove the group he is in; so one at a time
-/// looks whether it is there, and makes it.
-fn enter_group(on: &Hierarchies, path: &Path, run_dir: &Path) -> Result<(), Quit> {
-    let shared = run_dir.parent().unwrap_or(run_dir);
-    let directory = std::fs::File::open(shared).map_err(failed("open the run directory"))?;
-    let _turn = Locked::acquire(directory.as_fd(), Share::Exclusive, Wait::Block).map_err(failed("wait for a turn"))?;
-    let group = Cgroup::open(on, path).or_else(|_| Cgroup::create(on, path, &LinuxResources::default()))?;
-    Ok(group.join()?)
+/// Into the group of supervisors, as far as that takes no time; the group, if the rest is still to be done. All of a store
+/// may share one, as nobody can remove the group he is in. Somebody who tidies up may remove it while it is empty.
+fn enter_group(on: &Hierarchies, path: &Path) -> Result<Option<Cgroup>, RuntimeError> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        match Cgroup::shared(on, path).and_then(|group| Ok(group.join_at_once()?.then_some(group))) {
+            Err(_) if attempts < 10 => std::thread::sleep(Duration::from_millis(1)),
+            outcome => return outcome,
+        }
+    }
 }

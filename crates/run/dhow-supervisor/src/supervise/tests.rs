@@ -46,6 +46,7 @@ fn supervise(name: &str, script: &str, stdin: Stdin) -> Plain {
             stdin,
             exited: ["touch".into(), directory.join("exited").into()].into(),
             started: 5,
+            oom_score: 0,
         },
         pidfd,
         sources: vec![
@@ -61,6 +62,7 @@ fn supervise(name: &str, script: &str, stdin: Stdin) -> Plain {
         kept: Vec::new(),
         // The program of this process is no supervisor.
         lean: true,
+        still_to_join: None,
         recorded: false,
         buffer: Vec::new(),
     };

@@ -128,7 +128,10 @@ fn it_goes_on_in_a_fresh_memory() {
     container.assert_nothing_left();
 }
 
-pub(crate) fn attach_with(connection: dhow_supervisor::client::Connection, stdin: std::io::PipeReader) -> (End, String) {
+pub(crate) fn attach_with(
+    connection: dhow_supervisor::client::Connection,
+    stdin: std::io::PipeReader,
+) -> (End, String) {
     use std::io::Read as _;
     use std::os::fd::AsFd as _;
     let (mut shown, stdout) = std::io::pipe().unwrap();
