@@ -113,16 +113,9 @@ impl Place {
     /// A file to write to and read back.
     pub(crate) fn scratch(&self) -> File {
         let path = self.path("scratch");
-        File::options()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(&path)
-            .map(|file| {
-                std::fs::remove_file(&path).unwrap();
-                file
-            })
-            .unwrap()
+        let file = File::options().read(true).append(true).create(true).open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        file
     }
 
     /// The actions of the journal about containers, in order.
