@@ -13,6 +13,7 @@ use dhow_runtime::cgroup::{Cgroup, Entry, Hierarchies};
 use dhow_runtime::seccomp::Filter;
 use dhow_runtime::start::{Running, Start, Stdio, start};
 use dhow_sys::lock::{Locked, Share, Wait};
+use dhow_sys::process::ProcessIdentity;
 use dhow_sys::terminal;
 use oci_spec::runtime::{LinuxNamespaceType, LinuxResources};
 use rustix::fs::{Mode, OFlags};
@@ -21,9 +22,11 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 /// The lock of a run directory.
 const LOCK: &str = "supervisor.lock";
+pub(super) const OOM_SCORE: &str = "/proc/self/oom_score_adj";
 /// The socket of a run directory.
 pub(crate) const SOCKET: &str = "supervisor.sock";
 
@@ -50,7 +53,6 @@ fn failed(what: &'static str) -> impl Fn(io::Error) -> Quit {
 #[derive(Default)]
 struct Made {
     group: Option<Cgroup>,
-    own_group: Option<Cgroup>,
     run_dir: Option<std::path::PathBuf>,
 }
 
@@ -63,26 +65,20 @@ impl Made {
             let _ = group.kill();
             let _ = group.remove();
         }
-        drop(self.own_group);
     }
 }
 
 /// Starts the container that the launcher asks for. None when it did not come to that; the launcher knows why.
 pub(super) fn launch(mut talk: Talk, streams: u8) -> Option<Watch> {
     let mut made = Made::default();
-    let own_group = |made: &Made| made.own_group.is_some();
-    let (failure, plan) = match hear_plan(&mut talk) {
-        Err(quit) => (quit, None),
+    let failure = match hear_plan(&mut talk) {
+        Err(quit) => quit,
         Ok(plan) => match bring_up(&mut talk, &plan, &mut made) {
-            Ok(up) => return watch(talk, streams, &plan, up),
-            Err(quit) => (quit, Some(plan)),
+            Ok(up) => return Some(watch(talk, streams, &plan, up)),
+            Err(quit) => quit,
         },
     };
-    let left = own_group(&made);
     made.take_back();
-    if let Some(path) = plan.as_ref().and_then(|plan| plan.supervisor_cgroup.as_deref()).filter(|_| left) {
-        super::end::leave_group(path);
-    }
     // Last, so that who hears of the failure finds nothing left.
     if let Quit::Failed(failure) = failure {
         let bytes = serde_json::to_vec(&failure).expect("texts and numbers are JSON");
@@ -109,6 +105,8 @@ struct Up {
     log: Option<Writer>,
     started: i64,
     kept: Vec<OwnedFd>,
+    still_to_join: Option<Cgroup>,
+    oom_score: i32,
 }
 
 fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
@@ -154,24 +152,31 @@ fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
     })?;
     drop((theirs, root, join, filter));
     let pid = waiting.pid();
-    let start_time = start_time(pid).map_err(failed("read the start time of the container"))?;
+    let identity = ProcessIdentity::of(pid).map_err(failed("identify the container"))?;
+    let start_time = identity.start_time;
     talk.tell(Message::Waiting { pid, start_time }).map_err(|_| Quit::Alone)?;
 
     // While the launcher writes that down.
+    let mut still_to_join = None;
     if let (Some(on), Some(path)) = (&hierarchies, &plan.supervisor_cgroup) {
-        made.own_group = Some(enter_group(on, path)?);
+        still_to_join = enter_group(on, path)?;
     }
     // The container has been cloned already, so it keeps its own.
-    let _ = std::fs::write("/proc/self/oom_score_adj", "-999");
+    let oom_score = std::fs::read_to_string(OOM_SCORE).ok().and_then(|score| score.trim().parse().ok()).unwrap_or(0);
+    let _ = std::fs::write(OOM_SCORE, "-999");
     let log = plan.log.as_ref().map(Writer::open).transpose().map_err(failed("open the log"))?;
 
     wait_for_go(talk)?;
     let started = now();
     let mut running = waiting.release()?;
     if let Some(master) = running.terminal.take() {
-        stdio.take_terminal(master, plan.stdin).map_err(failed("take the terminal"))?;
+        stdio.take_terminal(master, plan.stdin).map_err(|e| {
+            // It runs already, and nobody would watch it.
+            let _ = rustix::process::pidfd_send_signal(&running.pidfd, rustix::process::Signal::KILL);
+            failed("take the terminal")(e)
+        })?;
     }
-    Ok(Up { running, stdio, listener, lock, log, started, kept })
+    Ok(Up { running, stdio, listener, lock, log, started, kept, still_to_join, oom_score })
 }
 
 fn too_few() -> Quit {
@@ -186,14 +191,14 @@ fn wait_for_go(talk: &mut Talk) -> Result<(), Quit> {
     }
 }
 
-fn watch(talk: Talk, streams: u8, plan: &Plan, up: Up) -> Option<Watch> {
+fn watch(talk: Talk, streams: u8, plan: &Plan, up: Up) -> Watch {
     // Who is gone by now does not keep the container from running.
     let told = talk.tell(Message::Started);
     let _ = rustix::io::ioctl_fionbio(&talk.socket, true);
     let mut launcher = Client::known(talk.socket, talk.inbox, Some(streams));
     launcher.gone = told.is_err();
-    Some(Watch {
-        brief: Brief::of(plan, up.started),
+    Watch {
+        brief: Brief::of(plan, up.started, up.oom_score),
         pidfd: up.running.pidfd,
         sources: up.stdio.sources,
         input: up.stdio.input,
@@ -203,10 +208,11 @@ fn watch(talk: Talk, streams: u8, plan: &Plan, up: Up) -> Option<Watch> {
         log: up.log,
         lock: Some(up.lock),
         kept: up.kept,
+        still_to_join: up.still_to_join,
         lean: false,
         recorded: false,
         buffer: Vec::new(),
-    })
+    }
 }
 
 /// Our ends of the container's standard streams.
@@ -289,26 +295,15 @@ pub(crate) fn address(directory: BorrowedFd<'_>) -> io::Result<SocketAddrUnix> {
     Ok(SocketAddrUnix::new(format!("/proc/self/fd/{}/{SOCKET}", directory.as_raw_fd()))?)
 }
 
-/// Into the supervisor's own group. One that the supervisor of an earlier run is about to remove is made again.
-fn enter_group(on: &Hierarchies, path: &Path) -> Result<Cgroup, RuntimeError> {
-    let mut attempt = 0;
+/// Into the group of supervisors, as far as that takes no time; the group, if the rest is still to be done. All of a store
+/// may share one, as nobody can remove the group he is in. Somebody who tidies up may remove it while it is empty.
+fn enter_group(on: &Hierarchies, path: &Path) -> Result<Option<Cgroup>, RuntimeError> {
+    let mut attempts = 0;
     loop {
-        let entered = Cgroup::create(on, path, &LinuxResources::default()).and_then(|group| {
-            group.join()?;
-            Ok(group)
-        });
-        attempt += 1;
-        if entered.is_ok() || attempt == 5 {
-            return entered;
+        attempts += 1;
+        match Cgroup::shared(on, path).and_then(|group| Ok(group.join_at_once()?.then_some(group))) {
+            Err(_) if attempts < 10 => std::thread::sleep(Duration::from_millis(1)),
+            outcome => return outcome,
         }
     }
-}
-
-/// Field 22 of `/proc/<pid>/stat`: clock ticks from boot to its start.
-fn start_time(pid: u32) -> io::Result<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name stands in parentheses, and may hold some itself. Field 3 follows it.
-    let after_name = stat.rsplit_once(')').map(|(_, rest)| rest);
-    let field = after_name.and_then(|rest| rest.split_ascii_whitespace().nth(19)).and_then(|field| field.parse().ok());
-    field.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "malformed /proc/<pid>/stat"))
 }

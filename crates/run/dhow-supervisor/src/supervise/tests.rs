@@ -43,10 +43,10 @@ fn supervise(name: &str, script: &str, stdin: Stdin) -> Plain {
             run_dir: directory.clone(),
             log: Some(log.clone()),
             cgroup: None,
-            supervisor_cgroup: None,
             stdin,
             exited: ["touch".into(), directory.join("exited").into()].into(),
             started: 5,
+            oom_score: 0,
         },
         pidfd,
         sources: vec![
@@ -62,6 +62,7 @@ fn supervise(name: &str, script: &str, stdin: Stdin) -> Plain {
         kept: Vec::new(),
         // The program of this process is no supervisor.
         lean: true,
+        still_to_join: None,
         recorded: false,
         buffer: Vec::new(),
     };

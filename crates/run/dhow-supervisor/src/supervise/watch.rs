@@ -8,6 +8,7 @@ use super::input::Input;
 use super::{now, resume};
 use crate::log::{Stream, Writer};
 use crate::plan::{LogPlan, Plan, Stdin};
+use dhow_runtime::cgroup::Cgroup;
 use dhow_sys::terminal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -32,23 +33,24 @@ pub(super) struct Brief {
     pub(super) run_dir: PathBuf,
     pub(super) log: Option<LogPlan>,
     pub(super) cgroup: Option<PathBuf>,
-    pub(super) supervisor_cgroup: Option<PathBuf>,
     pub(super) stdin: Stdin,
     pub(super) exited: Vec<OsString>,
     /// When the gate was opened, nanoseconds since the Unix epoch.
     pub(super) started: i64,
+    /// What the launcher's `oom_score_adj` was.
+    pub(super) oom_score: i32,
 }
 
 impl Brief {
-    pub(super) fn of(plan: &Plan, started: i64) -> Brief {
+    pub(super) fn of(plan: &Plan, started: i64, oom_score: i32) -> Brief {
         Brief {
             run_dir: plan.run_dir.clone(),
             log: plan.log.clone(),
             cgroup: plan.cgroup.clone(),
-            supervisor_cgroup: plan.supervisor_cgroup.clone(),
             stdin: plan.stdin,
             exited: plan.exited.clone(),
             started,
+            oom_score,
         }
     }
 }
@@ -85,6 +87,8 @@ pub(super) struct Watch {
     pub(super) lock: Option<OwnedFd>,
     /// Open as long as the container runs, for their own sake.
     pub(super) kept: Vec<OwnedFd>,
+    /// The group of supervisors, where joining it altogether takes the kernel milliseconds in which nothing else is done.
+    pub(super) still_to_join: Option<Cgroup>,
     /// Whether the memory of the start has been given up.
     pub(super) lean: bool,
     pub(super) recorded: bool,
@@ -106,13 +110,16 @@ impl Watch {
     /// Watches to the end, and does what is to be done then.
     pub(super) fn run(mut self) {
         let settled = Instant::now() + SETTLED;
-        loop {
-            let Ok(ready) = self.wait(settled) else { break };
+        while let Ok(ready) = self.wait(settled) {
             if ready.ended {
                 break;
             }
             self.serve(&ready);
             if !self.lean && Instant::now() >= settled && self.is_quiet() {
+                if let Some(group) = self.still_to_join.take() {
+                    // Out of reach of who ends the launcher's session, as far as can be.
+                    let _ = group.join();
+                }
                 // Comes back only when it did not work: then the memory is kept.
                 let _ = resume::execute_anew(&mut self);
                 self.lean = true;
@@ -277,7 +284,8 @@ impl Watch {
                     let _ = terminal::resize(peer.as_fd(), *rows, *columns);
                 }
             }
-            Heard::Recorded => self.recorded = true,
+            // There is nothing to record before the end.
+            Heard::Recorded => {}
         }
     }
 

@@ -76,7 +76,12 @@ pub fn exec(
             (entered.enter(&process, Stdio::Files(theirs.files()))?, Some(ours))
         }
     };
-    let Some(ends) = ends else { return Ok(0) };
+    let Some(ends) = ends else {
+        // A caller that lives on has to reap it: the container's last process waits for that. One that ends leaves it to
+        // init.
+        std::thread::spawn(move || reap(&running));
+        return Ok(0);
+    };
     streams::copy(ends, &terminal, running.pidfd.as_fd(), request.tty)?;
     let code = reap(&running)?;
     session.end(code)?;
@@ -140,7 +145,8 @@ impl Entered {
 
     /// The process to start.
     fn process(&self, engine: &Engine, row: &ContainerRow, request: &ExecRequest) -> Result<Process, EngineError> {
-        let base = self.spec.process().as_ref().ok_or_else(|| conflict(format!("container {} has no process", row.id)))?;
+        let base =
+            self.spec.process().as_ref().ok_or_else(|| conflict(format!("container {} has no process", row.id)))?;
         let root = self.root.as_fd();
         let user = request.user.as_deref().map(|user| spec::resolve_user(root, Some(user), &[])).transpose()?;
         let uid = user.as_ref().unwrap_or(base.user()).uid();

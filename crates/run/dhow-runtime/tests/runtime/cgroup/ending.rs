@@ -61,8 +61,9 @@ const FORKS: &str = "exec perl -e 'while (1) { my $p = fork; exit if defined $p 
 fn what_forks_is_frozen_and_killed_to_the_last() {
     for host in hosts() {
         let place = Place::new("storm", &host);
-        let group = place.create(r#"{"pids":{"limit":40}}"#);
-        for round in 0..5 {
+        for round in 0..6 {
+            // Anew each time: orphans count until init has reaped them, and that may take it a while.
+            let group = place.create(r#"{"pids":{"limit":40}}"#);
             let mut child = spawn(&group, FORKS);
             until("there are many", || group.processes().unwrap().len() > 20);
             if round % 2 == 0 {
@@ -75,11 +76,11 @@ fn what_forks_is_frozen_and_killed_to_the_last() {
             assert!(group.processes().unwrap().is_empty());
             group.freeze(false).unwrap();
             child.wait().unwrap();
+            group.remove().unwrap();
+            let begin = Instant::now();
+            group.kill().unwrap();
+            assert!(begin.elapsed() < Duration::from_secs(1));
         }
-        let begin = Instant::now();
-        group.kill().unwrap();
-        assert!(begin.elapsed() < Duration::from_secs(1));
-        group.remove().unwrap();
     }
 }
 
@@ -225,7 +226,8 @@ fn many_at_once_below_a_place_that_is_not_there_yet() {
 fn a_process_moves_itself() {
     for host in hosts() {
         let place = Place::new("join", &host);
-        let group = place.create("{}");
+        let group = Cgroup::shared(&place.on, &place.group()).unwrap();
+        let mut other = sleeper(&group);
         let output = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "cgroup::ending::moves_itself", "--ignored", "--nocapture"])
             .env("DHOW_TEST_GROUP", group.path())
@@ -234,6 +236,9 @@ fn a_process_moves_itself() {
             .unwrap();
         assert!(output.status.success(), "{output:?}");
         assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"), "{output:?}");
+        assert_eq!(group.processes().unwrap(), [other.id()]);
+        group.kill().unwrap();
+        other.wait().unwrap();
         group.remove().unwrap();
     }
 }
@@ -245,11 +250,19 @@ fn moves_itself() {
     let path = std::env::var("DHOW_TEST_GROUP").unwrap();
     let host = std::env::var("DHOW_TEST_HOST").unwrap();
     let (_, on) = hosts().into_iter().find(|(name, _)| *name == host).unwrap();
-    let group = Cgroup::open(&on, Path::new(&path)).unwrap();
+    let group = Cgroup::shared(&on, Path::new(&path)).unwrap();
+    let is_in = || group.processes().unwrap().contains(&std::process::id());
+    // A test is a second thread, which must not go alone.
+    assert!(group.join_at_once().unwrap());
+    assert!(!is_in());
+    assert!(!std::fs::read_to_string("/proc/thread-self/cgroup").unwrap().contains(&path));
     group.join().unwrap();
-    // This is not the main thread: all of them have moved.
-    assert_eq!(group.processes().unwrap(), [std::process::id()]);
-    assert!(std::fs::read_to_string("/proc/self/cgroup").unwrap().contains(&path));
+    assert!(is_in());
+    for thread in std::fs::read_dir("/proc/self/task").unwrap() {
+        let cgroup = std::fs::read_to_string(thread.unwrap().path().join("cgroup")).unwrap();
+        let inside = cgroup.lines().filter(|l| l.contains(&path)).count();
+        assert_eq!(inside, cgroup.lines().count() - usize::from(host == "v1"), "{cgroup}");
+    }
 }
 
 #[test]
@@ -260,4 +273,78 @@ fn warming_up_changes_nothing() {
         assert_eq!(std::fs::read_to_string("/proc/self/cgroup").unwrap(), before);
     }
     let _ = Hierarchies::detect().unwrap();
+}
+
+#[test]
+fn a_group_of_threads_hides_nobody() {
+    for host in hosts().into_iter().filter(|(host, _)| *host != "v1") {
+        let place = Place::new("threads", &host);
+        let group = place.create("{}");
+        let unified = place.file("unified", "");
+        std::fs::create_dir(unified.join("t")).unwrap();
+        std::fs::write(unified.join("t/cgroup.type"), "threaded").unwrap();
+        let mut child = sleeper(&group);
+        std::fs::write(unified.join("t/cgroup.threads"), child.id().to_string()).unwrap();
+        assert!(std::fs::read_to_string(unified.join("t/cgroup.procs")).is_err());
+        assert_eq!(group.processes().unwrap(), [child.id()]);
+        group.freeze(true).unwrap();
+        group.kill().unwrap();
+        child.wait().unwrap();
+        group.remove().unwrap();
+    }
+}
+
+/// The hierarchies as they look in a container which sees no more than the group `outer` of them.
+fn inside(outer: &Path) -> Hierarchies {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap();
+    let move_in = |line: &str| {
+        let mut fields: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        fields[3] = format!("/{}", outer.display());
+        fields[4] = format!("{}/{}", fields[4], outer.display());
+        fields.join(" ") + "\n"
+    };
+    let mounts: String =
+        read("/proc/self/mountinfo").lines().filter(|l| l.contains(" - cgroup")).map(move_in).collect();
+    Hierarchies::of(&mounts, &read("/proc/self/cgroup")).unwrap()
+}
+
+#[test]
+fn all_of_it_works_inside_a_container() {
+    for host in hosts().into_iter().filter(|(host, _)| *host != "v1") {
+        let place = Place::new("inside", &host);
+        let outer = place.create("{}");
+        let on = inside(outer.path());
+        let path = Path::new("dhow/store/one");
+        let inner = Cgroup::create(&on, path, &json(r#"{"pids":{"limit":9}}"#)).unwrap();
+        assert_eq!(place.read("pids", "dhow/store/one/pids.max"), "9");
+        let mut child = sleeper(&inner);
+        assert_eq!(Cgroup::beside(&on, path, child.id()).unwrap().processes().unwrap(), [child.id()]);
+        assert_eq!(outer.processes().unwrap(), [child.id()]);
+        inner.kill().unwrap();
+        child.wait().unwrap();
+        inner.remove().unwrap();
+        // This process is elsewhere: nothing to warm up by.
+        warm(&on).unwrap();
+    }
+}
+
+#[test]
+fn processes_in_the_way_of_limits_are_named() {
+    for host in hosts().into_iter().filter(|(host, _)| *host == "v2") {
+        let place = Place::new("in-the-way", &host);
+        let outer = place.create("{}");
+        let mut child = sleeper(&outer);
+        let below = place.group().join("below");
+        let error = Cgroup::create(&place.on, &below, &json(r#"{"pids":{"limit":9}}"#)).unwrap_err().to_string();
+        assert!(error.contains("pids is not handed on to dhow-test-"), "{error}");
+        assert!(!place.file("", "below").exists());
+        // Without limits there is nothing to object to.
+        let group = Cgroup::create(&place.on, &below, &json("{}")).unwrap();
+        let mut second = sleeper(&group);
+        group.kill().unwrap();
+        second.wait().unwrap();
+        assert_eq!(place.read("", "cgroup.type"), "domain");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }

@@ -548,11 +548,11 @@ fn volumes() {
 fn mounts() {
     let binds = |value: &str| host(&["--mount", value]).binds;
     let wanted = Bind { create_source: false, ..bind("/a", "/b") };
-    assert_eq!(binds("type=bind,source=/a,target=/b"), [wanted.clone()]);
-    assert_eq!(binds("type=BIND,src=/a,dst=/b,consistency=cached"), [wanted.clone()]);
+    assert_eq!(binds("type=bind,source=/a,target=/b"), std::slice::from_ref(&wanted));
+    assert_eq!(binds("type=BIND,src=/a,dst=/b,consistency=cached"), std::slice::from_ref(&wanted));
     assert_eq!(binds("type=bind,src=./a,destination=/b")[0].source, Path::new("/here/a"));
     assert_eq!(binds("type=bind,src=/a,dst=/b,ro"), [Bind { read_only: true, ..wanted.clone() }]);
-    assert_eq!(binds("type=bind,src=/a,dst=/b,readonly=0"), [wanted.clone()]);
+    assert_eq!(binds("type=bind,src=/a,dst=/b,readonly=0"), std::slice::from_ref(&wanted));
     assert_eq!(binds("\"type=bind\",\"src=/a,c\",dst=/b")[0].source, Path::new("/a,c"));
     assert_eq!(binds("type=bind,src=/a,dst=/b,bind-create-src"), [bind("/a", "/b")]);
     assert_eq!(
