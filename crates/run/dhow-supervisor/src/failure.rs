@@ -22,8 +22,10 @@ pub enum Failure {
     Exec {
         /// As it stands in the spec.
         program: String,
-        /// The error number; none: it was no error of the kernel's.
+        /// The error number; none: the runtime found out itself.
         errno: Option<i32>,
+        /// Whether it is not there, which is another exit status than not executable.
+        missing: bool,
         /// The error as text, for want of a number.
         message: String,
     },
@@ -56,9 +58,12 @@ impl From<RuntimeError> for Failure {
     fn from(error: RuntimeError) -> Failure {
         match error {
             RuntimeError::Step { step, message, errno } => Failure::Step { step, message, errno },
-            RuntimeError::Exec { program, source } => {
-                Failure::Exec { program, errno: source.raw_os_error(), message: source.to_string() }
-            }
+            RuntimeError::Exec { program, source } => Failure::Exec {
+                program,
+                errno: source.raw_os_error(),
+                missing: source.kind() == io::ErrorKind::NotFound,
+                message: source.to_string(),
+            },
             RuntimeError::Invalid { field, problem } => Failure::Invalid { field, problem },
             RuntimeError::Unsupported { feature } => Failure::Unsupported { feature },
         }
@@ -69,8 +74,9 @@ impl From<Failure> for RuntimeError {
     fn from(failure: Failure) -> RuntimeError {
         match failure {
             Failure::Step { step, message, errno } => RuntimeError::Step { step, message, errno },
-            Failure::Exec { program, errno, message } => {
-                let source = errno.map_or_else(|| io::Error::other(message), io::Error::from_raw_os_error);
+            Failure::Exec { program, errno, missing, message } => {
+                let kind = if missing { io::ErrorKind::NotFound } else { io::ErrorKind::PermissionDenied };
+                let source = errno.map_or_else(|| io::Error::new(kind, message), io::Error::from_raw_os_error);
                 RuntimeError::Exec { program, source }
             }
             Failure::Invalid { field, problem } => RuntimeError::Invalid { field, problem },
@@ -89,11 +95,13 @@ mod tests {
         let missing = io::Error::from_raw_os_error(2);
         let errors = [
             RuntimeError::Exec { program: "/x".into(), source: missing },
+            RuntimeError::Exec { program: "x".into(), source: io::Error::new(io::ErrorKind::NotFound, "not in $PATH") },
+            RuntimeError::Exec { program: "x".into(), source: io::Error::from_raw_os_error(13) },
             RuntimeError::Step { step: "mounts".into(), message: "m".into(), errno: Some(1) },
             RuntimeError::Invalid { field: "f".into(), problem: "p".into() },
             RuntimeError::Unsupported { feature: "u".into() },
         ];
-        let kinds = [Kind::NotFound, Kind::Internal, Kind::Invalid, Kind::Unsupported];
+        let kinds = [Kind::NotFound, Kind::NotFound, Kind::Denied, Kind::Internal, Kind::Invalid, Kind::Unsupported];
         for (error, kind) in errors.into_iter().zip(kinds) {
             let text = error.to_string();
             let json = serde_json::to_vec(&Failure::from(error)).unwrap();

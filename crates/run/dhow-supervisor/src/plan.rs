@@ -52,7 +52,8 @@ pub struct Plan {
     pub spec: Spec,
     /// Its control group, relative to the root of the hierarchies; none: stay where we are.
     pub cgroup: Option<PathBuf>,
-    /// The supervisor's own control group, likewise.
+    /// The control group of supervisors, likewise. Made by the first who comes; all of a store may share one, because
+    /// nobody can remove the group he is in.
     pub supervisor_cgroup: Option<PathBuf>,
     /// See the top of this file. Made by the caller.
     pub run_dir: PathBuf,

@@ -47,26 +47,28 @@ fn string<'l>(line: &'l [u8], scratch: &mut Vec<u8>) -> Option<(Option<&'l [u8]>
     let mut rest = line;
     loop {
         let at = memchr::memchr2(b'"', b'\\', rest)?;
+        let raw = &rest[..at];
+        // Such bytes have to be escaped in JSON.
+        if !raw.iter().fold(true, |all, byte| all & (*byte >= b' ')) {
+            return None;
+        }
         if rest[at] == b'"' {
             let after = &rest[at + 1..];
             if rest.len() == line.len() {
-                return plain(&line[..at]).then_some((Some(&line[..at]), after));
+                return is_text(raw).then_some((Some(raw), after));
             }
-            scratch.extend_from_slice(&rest[..at]);
-            return plain(scratch).then_some((None, after));
+            scratch.extend_from_slice(raw);
+            return is_text(scratch).then_some((None, after));
         }
-        if !rest[..at].iter().all(|byte| *byte >= b' ') {
-            return None;
-        }
-        scratch.extend_from_slice(&rest[..at]);
+        scratch.extend_from_slice(raw);
         let used = unescape(&rest[at..], scratch)?;
         rest = &rest[at + used..];
     }
 }
 
-/// Whether it is what such a string may hold; else the JSON parser is to say no. Text of our own making always is.
-fn plain(text: &[u8]) -> bool {
-    text.is_ascii() || std::str::from_utf8(text).is_ok()
+/// Text of our own making always is. Asked first is what is quicker to tell.
+fn is_text(bytes: &[u8]) -> bool {
+    bytes.is_ascii() || std::str::from_utf8(bytes).is_ok()
 }
 
 /// Appends what an escape stands for; its length.

@@ -51,9 +51,6 @@ impl Watch {
             log.nudge();
             let _ = log.sync();
         }
-        if let Some(own) = self.brief.supervisor_cgroup.as_deref() {
-            leave_group(own);
-        }
     }
 
     /// The exit status, or 128 + the signal; none when it cannot be told.
@@ -158,13 +155,4 @@ impl Watch {
 
 fn open_group(path: &Path) -> Option<Cgroup> {
     Cgroup::open(&Hierarchies::detect().ok()?, path).ok()
-}
-
-/// Out of the supervisor's own group, which nobody else removes.
-pub(super) fn leave_group(own: &Path) {
-    let Some((on, parent)) = Hierarchies::detect().ok().zip(own.parent()) else { return };
-    let (Ok(own), Ok(parent)) = (Cgroup::open(&on, own), Cgroup::open(&on, parent)) else { return };
-    if parent.join().is_ok() {
-        let _ = own.remove();
-    }
 }

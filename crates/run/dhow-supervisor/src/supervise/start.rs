@@ -13,6 +13,7 @@ use dhow_runtime::cgroup::{Cgroup, Entry, Hierarchies};
 use dhow_runtime::seccomp::Filter;
 use dhow_runtime::start::{Running, Start, Stdio, start};
 use dhow_sys::lock::{Locked, Share, Wait};
+use dhow_sys::process::ProcessIdentity;
 use dhow_sys::terminal;
 use oci_spec::runtime::{LinuxNamespaceType, LinuxResources};
 use rustix::fs::{Mode, OFlags};
@@ -21,6 +22,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 
 /// The lock of a run directory.
 const LOCK: &str = "supervisor.lock";
@@ -50,7 +52,6 @@ fn failed(what: &'static str) -> impl Fn(io::Error) -> Quit {
 #[derive(Default)]
 struct Made {
     group: Option<Cgroup>,
-    own_group: Option<Cgroup>,
     run_dir: Option<std::path::PathBuf>,
 }
 
@@ -63,26 +64,20 @@ impl Made {
             let _ = group.kill();
             let _ = group.remove();
         }
-        drop(self.own_group);
     }
 }
 
 /// Starts the container that the launcher asks for. None when it did not come to that; the launcher knows why.
 pub(super) fn launch(mut talk: Talk, streams: u8) -> Option<Watch> {
     let mut made = Made::default();
-    let own_group = |made: &Made| made.own_group.is_some();
-    let (failure, plan) = match hear_plan(&mut talk) {
-        Err(quit) => (quit, None),
+    let failure = match hear_plan(&mut talk) {
+        Err(quit) => quit,
         Ok(plan) => match bring_up(&mut talk, &plan, &mut made) {
-            Ok(up) => return watch(talk, streams, &plan, up),
-            Err(quit) => (quit, Some(plan)),
+            Ok(up) => return Some(watch(talk, streams, &plan, up)),
+            Err(quit) => quit,
         },
     };
-    let left = own_group(&made);
     made.take_back();
-    if let Some(path) = plan.as_ref().and_then(|plan| plan.supervisor_cgroup.as_deref()).filter(|_| left) {
-        super::end::leave_group(path);
-    }
     // Last, so that who hears of the failure finds nothing left.
     if let Quit::Failed(failure) = failure {
         let bytes = serde_json::to_vec(&failure).expect("texts and numbers are JSON");
@@ -154,12 +149,13 @@ fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
     })?;
     drop((theirs, root, join, filter));
     let pid = waiting.pid();
-    let start_time = start_time(pid).map_err(failed("read the start time of the container"))?;
+    let identity = ProcessIdentity::of(pid).map_err(failed("identify the container"))?;
+    let start_time = identity.start_time;
     talk.tell(Message::Waiting { pid, start_time }).map_err(|_| Quit::Alone)?;
 
     // While the launcher writes that down.
     if let (Some(on), Some(path)) = (&hierarchies, &plan.supervisor_cgroup) {
-        made.own_group = Some(enter_group(on, path)?);
+        enter_group(on, path, &plan.run_dir)?;
     }
     // The container has been cloned already, so it keeps its own.
     let _ = std::fs::write("/proc/self/oom_score_adj", "-999");
@@ -186,13 +182,13 @@ fn wait_for_go(talk: &mut Talk) -> Result<(), Quit> {
     }
 }
 
-fn watch(talk: Talk, streams: u8, plan: &Plan, up: Up) -> Option<Watch> {
+fn watch(talk: Talk, streams: u8, plan: &Plan, up: Up) -> Watch {
     // Who is gone by now does not keep the container from running.
     let told = talk.tell(Message::Started);
     let _ = rustix::io::ioctl_fionbio(&talk.socket, true);
     let mut launcher = Client::known(talk.socket, talk.inbox, Some(streams));
     launcher.gone = told.is_err();
-    Some(Watch {
+    Watch {
         brief: Brief::of(plan, up.started),
         pidfd: up.running.pidfd,
         sources: up.stdio.sources,
@@ -206,7 +202,7 @@ fn watch(talk: Talk, streams: u8, plan: &Plan, up: Up) -> Option<Watch> {
         lean: false,
         recorded: false,
         buffer: Vec::new(),
-    })
+    }
 }
 
 /// Our ends of the container's standard streams.
@@ -289,26 +285,20 @@ pub(crate) fn address(directory: BorrowedFd<'_>) -> io::Result<SocketAddrUnix> {
     Ok(SocketAddrUnix::new(format!("/proc/self/fd/{}/{SOCKET}", directory.as_raw_fd()))?)
 }
 
-/// Into the supervisor's own group. One that the supervisor of an earlier run is about to remove is made again.
-fn enter_group(on: &Hierarchies, path: &Path) -> Result<Cgroup, RuntimeError> {
-    let mut attempt = 0;
+/// Into the group of supervisors. All of a store may share one, as nobody can remove the group he is in; so one at a time
+/// looks whether it is there, and makes it.
+fn enter_group(on: &Hierarchies, path: &Path, run_dir: &Path) -> Result<(), Quit> {
+    let shared = run_dir.parent().unwrap_or(run_dir);
+    let directory = std::fs::File::open(shared).map_err(failed("open the run directory"))?;
+    let _turn = Locked::acquire(directory.as_fd(), Share::Exclusive, Wait::Block).map_err(failed("wait for a turn"))?;
+    let mut attempts = 0;
     loop {
-        let entered = Cgroup::create(on, path, &LinuxResources::default()).and_then(|group| {
-            group.join()?;
-            Ok(group)
-        });
-        attempt += 1;
-        if entered.is_ok() || attempt == 5 {
-            return entered;
+        attempts += 1;
+        let group = Cgroup::open(on, path).or_else(|_| Cgroup::create(on, path, &LinuxResources::default()));
+        match group.and_then(|group| group.join()) {
+            // Somebody is tidying up: it is removed while it is empty, hierarchy by hierarchy.
+            Err(_) if attempts < 10 => std::thread::sleep(Duration::from_millis(1)),
+            outcome => return Ok(outcome?),
         }
     }
-}
-
-/// Field 22 of `/proc/<pid>/stat`: clock ticks from boot to its start.
-fn start_time(pid: u32) -> io::Result<u64> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name stands in parentheses, and may hold some itself. Field 3 follows it.
-    let after_name = stat.rsplit_once(')').map(|(_, rest)| rest);
-    let field = after_name.and_then(|rest| rest.split_ascii_whitespace().nth(19)).and_then(|field| field.parse().ok());
-    field.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "malformed /proc/<pid>/stat"))
 }

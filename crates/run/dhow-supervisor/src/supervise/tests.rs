@@ -43,7 +43,6 @@ fn supervise(name: &str, script: &str, stdin: Stdin) -> Plain {
             run_dir: directory.clone(),
             log: Some(log.clone()),
             cgroup: None,
-            supervisor_cgroup: None,
             stdin,
             exited: ["touch".into(), directory.join("exited").into()].into(),
             started: 5,

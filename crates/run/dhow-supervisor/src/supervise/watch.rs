@@ -32,7 +32,6 @@ pub(super) struct Brief {
     pub(super) run_dir: PathBuf,
     pub(super) log: Option<LogPlan>,
     pub(super) cgroup: Option<PathBuf>,
-    pub(super) supervisor_cgroup: Option<PathBuf>,
     pub(super) stdin: Stdin,
     pub(super) exited: Vec<OsString>,
     /// When the gate was opened, nanoseconds since the Unix epoch.
@@ -45,7 +44,6 @@ impl Brief {
             run_dir: plan.run_dir.clone(),
             log: plan.log.clone(),
             cgroup: plan.cgroup.clone(),
-            supervisor_cgroup: plan.supervisor_cgroup.clone(),
             stdin: plan.stdin,
             exited: plan.exited.clone(),
             started,

@@ -2,4 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print what they measure")]
 
+mod container;
+mod corpus;
+mod killed;
+mod life;
 mod log;
+mod tty;
