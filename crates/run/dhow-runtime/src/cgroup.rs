@@ -116,6 +116,16 @@ impl Cgroup {
         Ok(cgroup)
     }
 
+    /// The group `path` for processes that come and go, without limits: taken up where it is there, made where it is not.
+    /// Nobody needs to remove it.
+    ///
+    /// # Errors
+    /// When it can be neither made nor opened.
+    pub fn shared(on: &Hierarchies, path: &Path) -> Result<Cgroup, RuntimeError> {
+        check_path(path)?;
+        make::make_or_open(on, path)
+    }
+
     /// Takes up a group that is there. Where it is missing in some hierarchies (somebody was killed while making or
     /// removing it), it is what there is.
     ///
@@ -165,16 +175,41 @@ impl Cgroup {
         }
     }
 
-    /// Moves the calling process into it, with all its threads. Slower than an [`Entry`], see [`warm`].
+    /// Moves the calling process into it, with all its threads. May take milliseconds, see [`warm`].
     ///
     /// # Errors
     /// Of the file system.
     pub fn join(&self) -> Result<(), RuntimeError> {
+        let alone = is_alone()?;
         for member in &self.members {
-            directory::write(member.directory.as_fd(), "cgroup.procs", "0")
-                .map_err(|e| failed(format_args!("cannot enter {} ({})", self.name(), self.of(member).label()), e))?;
+            let entered = match &member.tasks {
+                Some(tasks) if alone => directory::write_to(tasks.as_fd(), "0"),
+                _ => directory::write(member.directory.as_fd(), "cgroup.procs", "0"),
+            };
+            entered.map_err(|e| self.cannot_enter(member, e))?;
         }
         Ok(())
+    }
+
+    /// Moves the calling process into it as far as that costs next to nothing: in the hierarchies of version 1, when it has
+    /// only one thread. Whether [`join`](Cgroup::join) is needed for the rest, at a time when nobody waits for it.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn join_at_once(&self) -> Result<bool, RuntimeError> {
+        if !is_alone()? {
+            return Ok(true);
+        }
+        for member in &self.members {
+            if let Some(tasks) = &member.tasks {
+                directory::write_to(tasks.as_fd(), "0").map_err(|e| self.cannot_enter(member, e))?;
+            }
+        }
+        Ok(self.unified().is_some())
+    }
+
+    fn cannot_enter(&self, member: &Member, errno: Errno) -> RuntimeError {
+        failed(format_args!("cannot enter {} ({})", self.name(), self.of(member).label()), errno)
     }
 
     /// Changes limits; what is absent stays. Device rules, when there are any, take the place of those before.
@@ -212,6 +247,13 @@ impl Cgroup {
     fn of_record(&self) -> &Member {
         self.unified().or_else(|| self.in_v1("freezer")).or_else(|| self.in_v1("pids")).unwrap_or(&self.members[0])
     }
+}
+
+/// Whether the calling process has only one thread: one that writes `0` to `tasks` goes by itself.
+fn is_alone() -> Result<bool, RuntimeError> {
+    let tasks = rustix::fs::stat("/proc/self/task").map_err(|e| failed("cannot count our threads", e))?;
+    // A directory for each thread, and the two links that each directory has.
+    Ok(tasks.st_nlink == 3)
 }
 
 /// A path that leads down, and nowhere else.

@@ -3,7 +3,7 @@
 use super::directory::{failed, make_group, open_directory, read, refused, write};
 use super::hierarchy::{Hierarchies, Hierarchy, Version};
 use super::patience::Patience;
-use super::{Cgroup, end, open_member};
+use super::{Cgroup, Member, end, open_member};
 use crate::error::RuntimeError;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -20,11 +20,8 @@ const LEAVING: Duration = Duration::from_secs(2);
 pub(super) fn make(on: &Hierarchies, path: &Path) -> Result<Cgroup, RuntimeError> {
     let mut cgroup = Cgroup { on: on.clone(), path: path.to_owned(), members: Vec::with_capacity(on.all.len()) };
     for (index, hierarchy) in on.all.iter().enumerate() {
-        let made = make_in(hierarchy, path).and_then(|()| {
-            open_member(index, hierarchy, path)
-                .map_err(|e| failed(format_args!("cannot open {} ({})", path.display(), hierarchy.label()), e))
-        });
-        match made {
+        let made = make_in(hierarchy, path, true);
+        match made.and_then(|()| member(index, hierarchy, path)) {
             Ok(member) => cgroup.members.push(member),
             Err(error) => {
                 // The first error is the one to tell.
@@ -36,15 +33,32 @@ pub(super) fn make(on: &Hierarchies, path: &Path) -> Result<Cgroup, RuntimeError
     Ok(cgroup)
 }
 
-/// Makes the group in one hierarchy, anew where one of this name is left.
-fn make_in(hierarchy: &Hierarchy, path: &Path) -> Result<(), RuntimeError> {
+/// Takes up the group where it is, and makes it where it is not. What was made stays, also when it fails.
+pub(super) fn make_or_open(on: &Hierarchies, path: &Path) -> Result<Cgroup, RuntimeError> {
+    let mut members = Vec::with_capacity(on.all.len());
+    for (index, hierarchy) in on.all.iter().enumerate() {
+        make_in(hierarchy, path, false)?;
+        members.push(member(index, hierarchy, path)?);
+    }
+    Ok(Cgroup { on: on.clone(), path: path.to_owned(), members })
+}
+
+fn member(index: usize, hierarchy: &Hierarchy, path: &Path) -> Result<Member, RuntimeError> {
+    open_member(index, hierarchy, path)
+        .map_err(|e| failed(format_args!("cannot open {} ({})", path.display(), hierarchy.label()), e))
+}
+
+/// Makes the group in one hierarchy; where one of this name is there, it stays, or is made anew.
+fn make_in(hierarchy: &Hierarchy, path: &Path, anew: bool) -> Result<(), RuntimeError> {
     let root = hierarchy.root.as_fd();
     let mut tried = Errno::NOENT;
     for _ in 0..ATTEMPTS {
         match make_group(root, path) {
             Ok(()) => return ready(hierarchy, path),
             Err(Errno::NOENT) => prepare_above(hierarchy, path)?,
-            Err(Errno::EXIST) => take_over(hierarchy, path)?,
+            Err(Errno::EXIST) if anew => take_over(hierarchy, path)?,
+            // Who makes it may not be done with it.
+            Err(Errno::EXIST) => return ready(hierarchy, path),
             Err(errno) => return Err(cannot_make(hierarchy, path, errno)),
         }
         tried = Errno::EXIST;
