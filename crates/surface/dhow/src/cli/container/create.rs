@@ -10,12 +10,6 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-#[derive(clap::Args)]
-struct Create {
-    #[command(flatten)]
-    create: flags::Create,
-}
-
 const SHAPE: Shape = Shape {
     usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
     about: "Create a new container",
@@ -24,9 +18,7 @@ const SHAPE: Shape = Shape {
 };
 
 pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
-    let Some(Create { create }) = parse::parse_leading::<Create>(&SHAPE, words, |a| a.create.count())? else {
-        return Ok(0);
-    };
+    let Some(create) = parse::parse_leading(&SHAPE, words, flags::Create::count)? else { return Ok(0) };
     let cidfile = create.cidfile.clone();
     let request = request(create, "create")?;
     let cidfile = CidFile::claim(cidfile.as_deref())?;
