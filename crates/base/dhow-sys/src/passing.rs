@@ -140,7 +140,7 @@ mod tests {
         }
         send(a.as_fd(), b"x", &vec![r.as_fd(); 50]).unwrap();
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-        let low = rustix::process::Rlimit { current: Some(30), ..limit.clone() };
+        let low = rustix::process::Rlimit { current: Some(30), ..limit };
         rustix::process::setrlimit(rustix::process::Resource::Nofile, low).unwrap();
         let mut came = Vec::new();
         let error = receive(b.as_fd(), &mut [0; 4], &mut came).unwrap_err();

@@ -104,8 +104,7 @@ impl Watch {
     /// Watches to the end, and does what is to be done then.
     pub(super) fn run(mut self) {
         let settled = Instant::now() + SETTLED;
-        loop {
-            let Ok(ready) = self.wait(settled) else { break };
+        while let Ok(ready) = self.wait(settled) {
             if ready.ended {
                 break;
             }
