@@ -135,7 +135,11 @@ fn source(root: &RootSource) -> Result<RootSource, EngineError> {
 fn id() -> Result<String, EngineError> {
     loop {
         let bytes = random::<32>()?;
-        let id: String = bytes.iter().flat_map(|b| [b >> 4, b & 15]).map(|n| char::from(b"0123456789abcdef"[usize::from(n)])).collect();
+        let id: String = bytes
+            .iter()
+            .flat_map(|b| [b >> 4, b & 15])
+            .map(|n| char::from(b"0123456789abcdef"[usize::from(n)]))
+            .collect();
         if !id[..12].bytes().all(|b| b.is_ascii_digit()) {
             return Ok(id);
         }

@@ -140,7 +140,8 @@ impl Entered {
 
     /// The process to start.
     fn process(&self, engine: &Engine, row: &ContainerRow, request: &ExecRequest) -> Result<Process, EngineError> {
-        let base = self.spec.process().as_ref().ok_or_else(|| conflict(format!("container {} has no process", row.id)))?;
+        let base =
+            self.spec.process().as_ref().ok_or_else(|| conflict(format!("container {} has no process", row.id)))?;
         let root = self.root.as_fd();
         let user = request.user.as_deref().map(|user| spec::resolve_user(root, Some(user), &[])).transpose()?;
         let uid = user.as_ref().unwrap_or(base.user()).uid();

@@ -148,13 +148,7 @@ pub(super) fn record(
 
 /// Docker's `die`, and `oom` before it. Of a start that came to nothing there is nothing to tell, nor of a container
 /// that had died before.
-fn tell_end(
-    w: &Write<'_>,
-    row: &ContainerRow,
-    stored: &Stored,
-    end: &End,
-    now: Timestamp,
-) -> Result<(), EngineError> {
+fn tell_end(w: &Write<'_>, row: &ContainerRow, stored: &Stored, end: &End, now: Timestamp) -> Result<(), EngineError> {
     if !matches!(status(row), Status::Running | Status::Paused) {
         return Ok(());
     }

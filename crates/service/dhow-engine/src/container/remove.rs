@@ -121,8 +121,7 @@ pub(super) fn finish(
     let id = operation.id();
     if let Err(e) = operation.discard_container(&row.id) {
         let broken_off = next(Status::Removing, Action::BreakOff).unwrap_or(Status::Dead);
-        let dead =
-            ContainerState { status: broken_off.name().to_owned(), error: e.to_string(), ..row.state.clone() };
+        let dead = ContainerState { status: broken_off.name().to_owned(), error: e.to_string(), ..row.state.clone() };
         operation.commit(Durability::Crash, |w| w.break_removal_off(id, &row.id, &dead))?;
         return Err(e.into());
     }

@@ -37,7 +37,9 @@ pub(super) fn look(engine: &Engine, row: &ContainerRow) -> Result<Option<End>, E
     }
     Ok(Some(match status {
         Status::Starting => End::broken_off("the command that started it was killed"),
-        Status::Restarting => End { error: "the process that was to start it again was killed".to_owned(), ..End::of_row(row) },
+        Status::Restarting => {
+            End { error: "the process that was to start it again was killed".to_owned(), ..End::of_row(row) }
+        }
         _ => End::lost(row, engine.now()),
     }))
 }

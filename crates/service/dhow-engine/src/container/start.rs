@@ -211,7 +211,8 @@ fn plan(
         id: container.id.clone(),
         spec,
         cgroup: Some(container.cgroup.clone()),
-        supervisor_cgroup: Some(format!("dhow/{}/supervisors/{}", engine.state.store_id(), container.id).into()),
+        // One for all of them: nobody can remove the group that he is in.
+        supervisor_cgroup: Some(format!("dhow/{}/supervisors", engine.state.store_id()).into()),
         run_dir,
         log: container.log_path.clone().map(|path| LogPlan { path, max_size, max_files }),
         terminal: config.tty.then_some(size),

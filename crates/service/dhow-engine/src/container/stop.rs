@@ -56,7 +56,8 @@ pub(super) fn stop_locked(
         _ => return Ok(()),
     };
     let Some(pidfd) = process::open(&process)? else { return wait::until_ended(engine, &row.id).map(drop) };
-    let grace = grace.or_else(|| u64::try_from(stored.config.stop_timeout.unwrap_or(GRACE)).ok().map(Duration::from_secs));
+    let grace =
+        grace.or_else(|| u64::try_from(stored.config.stop_timeout.unwrap_or(GRACE)).ok().map(Duration::from_secs));
     if !mark(engine, row, &stored, Some(number), keep)? {
         // It ended, or somebody paused it: once more from the beginning.
         return stop_locked(engine, &again(engine, &row.id)?, grace, signal, keep);
@@ -149,12 +150,7 @@ fn mark(
     })
 }
 
-pub(super) fn tell_kill(
-    engine: &Engine,
-    row: &ContainerRow,
-    stored: &Stored,
-    signal: i32,
-) -> Result<(), EngineError> {
+pub(super) fn tell_kill(engine: &Engine, row: &ContainerRow, stored: &Stored, signal: i32) -> Result<(), EngineError> {
     let more = [("signal", signal.to_string())];
     engine.state.write(Durability::Crash, |w| events::record(w, engine.now(), row, stored, "kill", &more))
 }

@@ -78,7 +78,9 @@ pub(super) fn copy(
     let mut block = vec![0; BLOCK];
     loop {
         let ready = Ready::wait(&ends, &input, pidfd, window.as_ref())?;
-        if ready.window && let Some(window) = &window {
+        if ready.window
+            && let Some(window) = &window
+        {
             window.follow(&ends, terminal);
         }
         input.step(&mut ends.stdin, &ready, &mut block)?;
@@ -148,7 +150,9 @@ struct Input<'a> {
 
 impl Input<'_> {
     fn step(&mut self, to: &mut Option<OwnedFd>, ready: &Ready, block: &mut [u8]) -> Result<(), EngineError> {
-        if ready.from && let Some(from) = self.from {
+        if ready.from
+            && let Some(from) = self.from
+        {
             match rustix::io::read(from, &mut *block) {
                 Ok(0) => self.from = None,
                 Ok(n) => self.buffer.extend_from_slice(&block[..n]),
@@ -178,12 +182,7 @@ impl Input<'_> {
 }
 
 /// Passes on what is there to be read; whether there was something.
-fn pass(
-    from: &mut Option<OwnedFd>,
-    ready: bool,
-    to: BorrowedFd<'_>,
-    block: &mut [u8],
-) -> Result<bool, EngineError> {
+fn pass(from: &mut Option<OwnedFd>, ready: bool, to: BorrowedFd<'_>, block: &mut [u8]) -> Result<bool, EngineError> {
     let Some(end) = from.as_ref().filter(|_| ready) else { return Ok(false) };
     match rustix::io::read(end, &mut *block) {
         Ok(0) => *from = None,
@@ -229,8 +228,7 @@ impl Window {
         let failed = |e| EngineError::io("watch", "the size of the terminal", e);
         let (changed, told) = UnixStream::pair().map_err(failed)?;
         changed.set_nonblocking(true).map_err(failed)?;
-        let registered =
-            signal_hook::low_level::pipe::register(signal_hook::consts::SIGWINCH, told).map_err(failed)?;
+        let registered = signal_hook::low_level::pipe::register(signal_hook::consts::SIGWINCH, told).map_err(failed)?;
         let window = Window { changed, registered };
         window.follow(ends, terminal);
         Ok(window)

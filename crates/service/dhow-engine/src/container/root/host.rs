@@ -11,21 +11,41 @@ use std::path::{Path, PathBuf};
 /// Not files: what the kernel shows of itself, and what every container gets anew. tmpfs is among them because what lies
 /// in one is the host's run time: sockets, secrets, other stores.
 const LEFT_OUT: [&str; 27] = [
-    "autofs", "binder", "binfmt_misc", "bpf", "cgroup", "cgroup2", "configfs", "debugfs", "devpts", "devtmpfs",
-    "efivarfs", "fusectl", "hugetlbfs", "mqueue", "nfsd", "nsfs", "proc", "pstore", "ramfs", "resctrl", "rpc_pipefs",
-    "securityfs", "selinuxfs", "smackfs", "sysfs", "tmpfs", "tracefs",
+    "autofs",
+    "binder",
+    "binfmt_misc",
+    "bpf",
+    "cgroup",
+    "cgroup2",
+    "configfs",
+    "debugfs",
+    "devpts",
+    "devtmpfs",
+    "efivarfs",
+    "fusectl",
+    "hugetlbfs",
+    "mqueue",
+    "nfsd",
+    "nsfs",
+    "proc",
+    "pstore",
+    "ramfs",
+    "resctrl",
+    "rpc_pipefs",
+    "securityfs",
+    "selinuxfs",
+    "smackfs",
+    "sysfs",
+    "tmpfs",
+    "tracefs",
 ];
 
 /// Adds the mounts, and masks the stores.
-pub(super) fn complete(
-    engine: &Engine,
-    directory: &Path,
-    read_only: bool,
-    spec: &mut Spec,
-) -> Result<(), EngineError> {
+pub(super) fn complete(engine: &Engine, directory: &Path, read_only: bool, spec: &mut Spec) -> Result<(), EngineError> {
     let table = "/proc/self/mountinfo";
     let text = std::fs::read(table).map_err(|e| EngineError::io("read", table, e))?;
-    let mut mounts: Vec<Mount> = below(&text, directory).iter().map(|place| bind(place, directory, read_only)).collect();
+    let mut mounts: Vec<Mount> =
+        below(&text, directory).iter().map(|place| bind(place, directory, read_only)).collect();
     // Before all others: those may lie on them.
     mounts.append(spec.mounts_mut().get_or_insert_default());
     spec.set_mounts(Some(mounts));
@@ -55,10 +75,14 @@ fn bind(place: &Path, directory: &Path, read_only: bool) -> Mount {
 
 /// The mount points strictly below `directory` that hold files, parents first, each once.
 fn below(mountinfo: &[u8], directory: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = mountinfo.split(|b| *b == b'\n').filter_map(parse).filter_map(|(place, kind)| {
-        let inside = place != directory && place.starts_with(directory);
-        (inside && !LEFT_OUT.contains(&kind.as_str())).then_some(place)
-    }).collect();
+    let mut found: Vec<PathBuf> = mountinfo
+        .split(|b| *b == b'\n')
+        .filter_map(parse)
+        .filter_map(|(place, kind)| {
+            let inside = place != directory && place.starts_with(directory);
+            (inside && !LEFT_OUT.contains(&kind.as_str())).then_some(place)
+        })
+        .collect();
     found.sort();
     found.dedup();
     found
@@ -109,7 +133,8 @@ mod tests {
     #[test]
     fn file_systems_with_files_come_along_parents_first() {
         let all = below(TABLE, Path::new("/"));
-        let expected: Vec<PathBuf> = ["/home of\\all", "/run/media", "/usr", "/usr/local"].iter().map(PathBuf::from).collect();
+        let expected: Vec<PathBuf> =
+            ["/home of\\all", "/run/media", "/usr", "/usr/local"].iter().map(PathBuf::from).collect();
         assert_eq!(all, expected);
         assert_eq!(below(TABLE, Path::new("/usr")), [PathBuf::from("/usr/local")]);
         assert_eq!(below(b"garbage\n\n", Path::new("/")), [PathBuf::new(); 0]);

@@ -75,21 +75,20 @@ pub(super) fn of(config: &HostConfig, host: &Host) -> Result<Devices, EngineErro
 /// Nothing, but for making nodes, and using those that every container has.
 fn default_rules() -> Vec<LinuxDeviceCgroup> {
     use LinuxDeviceType::{B, C};
-    let character = |allow, major, minor| rule(allow, Some(C), (Some(major), minor), "rwm");
+    let character = |major, minor| rule(true, Some(C), (Some(major), minor), "rwm");
     vec![
         rule(false, None, (None, None), "rwm"),
         rule(true, Some(C), (None, None), "m"),
         rule(true, Some(B), (None, None), "m"),
-        character(true, 1, Some(3)),     // null
-        character(true, 1, Some(5)),     // zero
-        character(true, 1, Some(7)),     // full
-        character(true, 1, Some(8)),     // random
-        character(true, 1, Some(9)),     // urandom
-        character(true, 5, Some(0)),     // tty
-        character(true, 5, Some(1)),     // console
-        character(true, 5, Some(2)),     // ptmx
-        character(true, 136, None),      // pts
-        character(false, 10, Some(229)), // fuse
+        character(1, Some(3)), // null
+        character(1, Some(5)), // zero
+        character(1, Some(7)), // full
+        character(1, Some(8)), // random
+        character(1, Some(9)), // urandom
+        character(5, Some(0)), // tty
+        character(5, Some(1)), // console
+        character(5, Some(2)), // ptmx
+        character(136, None),  // pts
     ]
 }
 

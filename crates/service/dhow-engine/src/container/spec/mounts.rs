@@ -37,7 +37,7 @@ pub(super) fn of(config: &HostConfig, files: &Files, init: bool, host: &Host) ->
         list.push(mount(INIT, "bind", program, ["bind", "ro"]));
     }
     // What was asked for takes the place of a default, and a /dev of one's own that of all below it.
-    list.retain(|m| !taken(&text(m)) && !(dev && m.destination().starts_with("/dev")));
+    list.retain(|m| !(taken(&text(m)) || dev && m.destination().starts_with("/dev")));
     if config.read_only {
         for mount in list.iter_mut().filter(|m| !WRITABLE.contains(&text(m).as_str())) {
             let options = mount.options_mut().get_or_insert_default();

@@ -162,8 +162,11 @@ pub(in crate::cli) struct Create {
     #[arg(long, value_name = "string", allow_hyphen_values = true)]
     pub(in crate::cli) name: Option<String>,
     /// Connect a container to a network
-    #[arg(long, alias = "net", value_name = "network", allow_hyphen_values = true)]
+    #[arg(long, value_name = "network", allow_hyphen_values = true)]
     network: Vec<String>,
+    /// docker's old name for it.
+    #[arg(long, hide = true, allow_hyphen_values = true)]
+    net: Vec<String>,
     /// Disable any container-specified HEALTHCHECK
     #[arg(long)]
     no_healthcheck: bool,
@@ -259,11 +262,11 @@ impl Create {
     ///
     /// # Errors
     /// In docker's words, exit status 125.
-    pub(in crate::cli) fn request(self, verb: &str, around: &Surroundings<'_>) -> Result<CreateRequest, Failure> {
+    pub(in crate::cli) fn request(&self, verb: &str, around: &Surroundings<'_>) -> Result<CreateRequest, Failure> {
         self.requested(around).map_err(|fault| fault.failure(verb))
     }
 
-    fn requested(self, around: &Surroundings<'_>) -> Result<CreateRequest, Fault> {
+    fn requested(&self, around: &Surroundings<'_>) -> Result<CreateRequest, Fault> {
         self.later.refuse()?;
         let mut words = self.words.iter().map(|word| global::text(word));
         let root = match &self.rootfs {
@@ -275,14 +278,9 @@ impl Create {
             Some(text) => Some(text.parse().map_err(|e| Fault::Whole(format!("{e}")))?),
             None => None,
         };
-        if let Some(pull) = self.pull.as_deref().filter(|p| !matches!(*p, "" | "always" | "missing" | "never")) {
-            return Err(Fault::Whole(format!(
-                "invalid pull option: '{pull}': must be one of \"always\", \"missing\" or \"never\""
-            )));
-        }
         let config = self.config(cmd, around)?;
         let host = self.host(around)?;
-        Ok(CreateRequest { name: self.name.filter(|name| !name.is_empty()), root, platform, config, host })
+        Ok(CreateRequest { name: self.name.clone().filter(|name| !name.is_empty()), root, platform, config, host })
     }
 
     fn config(&self, cmd: Vec<String>, around: &Surroundings<'_>) -> Result<Config, Fault> {
@@ -327,7 +325,7 @@ impl Create {
         Ok(HostConfig {
             binds: mounts.binds,
             tmpfs: mounts.tmpfs,
-            network: modes::network(&self.network)?,
+            network: modes::network(&[self.network.as_slice(), &self.net].concat())?,
             pid: modes::pid(self.pid.as_deref())?,
             ipc: modes::ipc(self.ipc.as_deref())?,
             uts: modes::host_or_own("--uts: invalid UTS mode", self.uts.as_deref())?,
@@ -370,5 +368,8 @@ impl Create {
 
 /// `KEY=VALUE` each; of one key the last counts, and what has no value has an empty one.
 fn pairs(list: &[String]) -> BTreeMap<String, String> {
-    list.iter().map(|text| text.split_once('=').unwrap_or((text, ""))).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+    list.iter()
+        .map(|text| text.split_once('=').unwrap_or((text, "")))
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .collect()
 }

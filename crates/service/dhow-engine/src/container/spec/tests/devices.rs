@@ -12,7 +12,7 @@ fn found(options: &HostConfig) -> Result<(Vec<String>, Vec<String>), String> {
         let kind = n.typ().as_str().to_owned();
         format!("{} {kind} {}:{} {:o}", n.path().display(), n.major(), n.minor(), n.file_mode().unwrap())
     });
-    let rules = devices.rules.iter().skip(13).map(|r| format!("{} {r}", r.allow()));
+    let rules = devices.rules.iter().skip(12).map(|r| format!("{} {r}", r.allow()));
     Ok((nodes.collect(), rules.collect()))
 }
 

@@ -102,9 +102,7 @@ fn throttles(
     let one = |text: &String| {
         flag.take(text, |text| match text.split_once(':') {
             None | Some(("", _)) => Err(format!("bad format: {text}")),
-            Some((device, _)) if !device.starts_with("/dev/") => {
-                Err(format!("bad format for device path: {text}"))
-            }
+            Some((device, _)) if !device.starts_with("/dev/") => Err(format!("bad format for device path: {text}")),
             Some((device, value)) => Ok(Throttle { device: device.into(), rate: rate(text, value)? }),
         })
     };

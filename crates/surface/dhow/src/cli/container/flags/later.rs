@@ -80,7 +80,9 @@ impl Later {
     pub(super) fn refuse(&self) -> Result<(), Fault> {
         match &self.0 {
             // The only one that Linux has, and none: docker takes both.
-            Some((asked, value)) if FLAGS[*asked].long == "isolation" && matches!(value.as_str(), "" | "default") => Ok(()),
+            Some((asked, value)) if FLAGS[*asked].long == "isolation" && matches!(value.as_str(), "" | "default") => {
+                Ok(())
+            }
             Some((asked, _)) => {
                 let asked = &FLAGS[*asked];
                 Err(Fault::Later(format!("--{}: dhow cannot {}", asked.long, asked.what), ""))

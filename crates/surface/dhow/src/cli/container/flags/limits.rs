@@ -8,8 +8,21 @@ use std::collections::BTreeMap;
 
 /// The limits of setrlimit(2) that docker knows.
 const ULIMITS: [&str; 15] = [
-    "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
-    "rttime", "sigpending", "stack",
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
 ];
 
 /// The kernel parameters that belong to a namespace of IPC; those of networks are known by their first part.
@@ -114,9 +127,7 @@ fn ulimit(text: &str) -> Result<Ulimit, String> {
             (value::integer(soft)?, hard)
         }
         _ => {
-            return Err(format!(
-                "too many limit value arguments - {limits}, can only have up to two, `soft[:hard]`"
-            ));
+            return Err(format!("too many limit value arguments - {limits}, can only have up to two, `soft[:hard]`"));
         }
     };
     if hard != -1 {

@@ -95,9 +95,7 @@ fn volume(text: &str, directory: &Path) -> Result<Bind, Fault> {
         return Err(whole(format!("invalid mode: {options}")));
     }
     check_target(target).map_err(|problem| {
-        whole(format!(
-            "invalid volume specification: '{shown}': invalid mount config for type \"bind\": {problem}"
-        ))
+        whole(format!("invalid volume specification: '{shown}': invalid mount config for type \"bind\": {problem}"))
     })?;
     let has = |option: &str| options.split(',').any(|o| o == option);
     Ok(Bind {
@@ -189,7 +187,7 @@ fn mount(text: &str, directory: &Path) -> Result<Mounted, Fault> {
     let wrong = |problem: String| Fault::Whole(format!("invalid mount config for type {kind:?}: {problem}"));
     check_target(&target).map_err(wrong)?;
     match kind {
-        "bind" => bind(&keys, target, directory).map_err(|fault| match fault {
+        "bind" => bind(&keys, target, directory, text).map_err(|fault| match fault {
             Fault::Whole(problem) => wrong(problem),
             fault => fault,
         }),
@@ -278,7 +276,7 @@ fn switch(key: &str, value: Option<&str>) -> Result<bool, String> {
     }
 }
 
-fn bind(keys: &Keys, target: String, directory: &Path) -> Result<Mounted, Fault> {
+fn bind(keys: &Keys, target: String, directory: &Path, text: &str) -> Result<Mounted, Fault> {
     let Some(source) = &keys.source else { return Err(Fault::Whole("field Source must not be empty".to_owned())) };
     let source = absolute(source, directory);
     if !source.is_absolute() {
@@ -288,16 +286,16 @@ fn bind(keys: &Keys, target: String, directory: &Path) -> Result<Mounted, Fault>
     if let Some(other) = keys.propagation.as_ref().filter(|p| !PROPAGATION.contains(&p.as_str())) {
         return Err(Fault::Whole(format!("invalid propagation mode: {other}")));
     }
-    let whole = |text: &str| Err(Fault::Value { flag: "--mount", value: target.clone(), reason: text.to_owned() });
+    let refused = |reason: &str| Err(Flag::new("--mount").fault(text, reason));
     match keys.recursive.as_deref() {
         Some("writable") if !keys.read_only => {
-            return whole("option 'bind-recursive=writable' requires 'readonly' to be specified in conjunction");
+            return refused("option 'bind-recursive=writable' requires 'readonly' to be specified in conjunction");
         }
         Some("readonly") if !keys.read_only => {
-            return whole("option 'bind-recursive=readonly' requires 'readonly' to be specified in conjunction");
+            return refused("option 'bind-recursive=readonly' requires 'readonly' to be specified in conjunction");
         }
         Some("readonly") if keys.propagation.as_deref() != Some("rprivate") => {
-            return whole(
+            return refused(
                 "option 'bind-recursive=readonly' requires 'bind-propagation=rprivate' to be specified in conjunction",
             );
         }

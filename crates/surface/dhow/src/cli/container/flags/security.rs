@@ -49,9 +49,8 @@ fn later(text: &str, what: &str) -> Fault {
 
 /// The profile in a file, without blanks.
 fn profile(file: &str, around: &Surroundings<'_>) -> Result<String, Fault> {
-    let failed = |what: &str, problem: String| {
-        Fault::Whole(format!("{what} seccomp profile ({file}) failed: {problem}"))
-    };
+    let failed =
+        |what: &str, problem: String| Fault::Whole(format!("{what} seccomp profile ({file}) failed: {problem}"));
     let bytes = (around.read)(&around.directory.join(file)).map_err(|e| failed("opening", opening(file, &e)))?;
     let value: serde_json::Value =
         serde_json::from_slice(&bytes).map_err(|e| failed("compacting json for", e.to_string()))?;

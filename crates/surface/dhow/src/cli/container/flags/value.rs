@@ -53,9 +53,10 @@ pub(super) fn cpus(text: &str) -> Result<u64, String> {
     if nano % scale != 0 {
         return Err("value is too precise".to_owned());
     }
-    u64::try_from(nano / scale).ok().filter(|&nano| nano <= i64::MAX as u64).ok_or_else(|| {
-        format!("value {text} is out of range")
-    })
+    u64::try_from(nano / scale)
+        .ok()
+        .filter(|&nano| nano <= i64::MAX as u64)
+        .ok_or_else(|| format!("value {text} is out of range"))
 }
 
 /// Digits without their point, and how many stood behind it.
@@ -104,7 +105,8 @@ fn quoted_field<'t>(quoted: &'t str, whole: &str) -> Result<(String, &'t str), S
     let mut field = String::new();
     let mut rest = quoted;
     loop {
-        let wrong = |at: usize| format!("parse error on line 1, column {}: extraneous or missing \" in quoted-field", at + 1);
+        let wrong =
+            |at: usize| format!("parse error on line 1, column {}: extraneous or missing \" in quoted-field", at + 1);
         let Some((part, behind)) = rest.split_once('"') else { return Err(wrong(whole.len())) };
         field.push_str(part);
         match behind.strip_prefix('"') {
