@@ -34,10 +34,11 @@ fn ctrl_c_interrupts_what_runs_in_it() {
     std::thread::sleep(std::time::Duration::from_millis(300));
     terminal.send("\x03");
     terminal.expect("# ");
-    terminal.send("echo $((130+1))\n");
-    terminal.expect("131");
+    terminal.send("echo $?\n");
+    terminal.expect("130");
+    terminal.expect("# ");
     terminal.send("\x04");
-    assert_eq!(terminal.wait(), Some(130));
+    assert_eq!(terminal.wait(), Some(0));
 }
 
 #[test]
