@@ -3,18 +3,22 @@
 
 mod archive;
 mod command;
+mod containers;
 mod disk;
 mod folder;
 mod images;
 mod podman;
 mod store;
+mod terminal;
 mod tree;
 
 pub(crate) use archive::{DockerArchive, Layer, Layout, digest, gzip, tar_of, zstd};
 pub(crate) use command::{Ran, run, run_with_input};
+pub(crate) use containers::{Containers, eventually};
 pub(crate) use disk::{Disk, Stacked};
 pub(crate) use folder::Folder;
 pub(crate) use images::made;
 pub(crate) use podman::Podman;
 pub(crate) use store::{Store, path};
+pub(crate) use terminal::Terminal;
 pub(crate) use tree::{Tree, reference};

@@ -127,7 +127,7 @@ impl State {
         for finding in &mut scan.findings {
             let removable =
                 finding.path.as_ref().is_some_and(|p| scan.remove.iter().any(|r| self.root().join(r) == *p));
-            if removable {
+            if removable || (finding.kind == FindingKind::OrphanRun) {
                 finding.done = Done::Removed;
             }
         }
@@ -139,6 +139,9 @@ impl State {
         let layout = self.layout()?;
         for path in &scan.remove {
             layout.set_aside(path, operation.id())?;
+        }
+        for run in &scan.remove_runs {
+            self.locks_directory().remove_container(run)?;
         }
         for (kind, digest) in &scan.lost {
             // Stays when an image or a lease needs it: loading the image again finds the row without the bytes.

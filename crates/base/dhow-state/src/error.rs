@@ -135,6 +135,28 @@ pub enum StateError {
         /// Its digest.
         digest: Digest,
     },
+    /// A container of this name is there.
+    #[error("the container name {name:?} is already in use by container {by:?}")]
+    NameTaken {
+        /// The name.
+        name: String,
+        /// The id of the container that has it.
+        by: String,
+    },
+    /// A container was made from the image.
+    #[error("image {image} is used by container {container}")]
+    ImageInUse {
+        /// The image.
+        image: Digest,
+        /// The id of the first such container.
+        container: String,
+    },
+    /// An id that is not 64 lower-case hex digits.
+    #[error("{id:?} is no id of a container")]
+    BadContainerId {
+        /// The id.
+        id: String,
+    },
     /// A row that must survive a power cut refers to bytes that need not.
     #[error("the {kind} {digest} was not flushed to disk before something came to depend on it")]
     NotFlushed {
@@ -189,7 +211,8 @@ impl Classify for StateError {
             StateError::NewerStore { .. } | StateError::OlderStore { .. } | StateError::FileSystem { .. } => {
                 Kind::Unsupported
             }
-            StateError::RunRoot { .. } => Kind::Conflict,
+            StateError::RunRoot { .. } | StateError::NameTaken { .. } | StateError::ImageInUse { .. } => Kind::Conflict,
+            StateError::BadContainerId { .. } => Kind::Invalid,
             StateError::OpenedReadOnly { .. } | StateError::NotFlushed { .. } => Kind::Internal,
         }
     }

@@ -20,6 +20,7 @@ pub(crate) const LOCK: &str = "ledger.lock";
 pub(crate) const BLOBS: &str = "blobs";
 pub(crate) const LAYERS: &str = "layers";
 pub(crate) const WORK: &str = "work";
+pub(crate) const CONTAINERS: &str = "containers";
 
 const PRIVATE: Mode = Mode::RWXU;
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
@@ -81,7 +82,7 @@ impl Layout {
     /// The directories of a new store. What is there already stays.
     pub(crate) fn make_directories(&self) -> Result<(), StateError> {
         rustix::fs::fchmod(&self.fd, PRIVATE).map_err(|e| StateError::io("set the mode of", &self.root, e))?;
-        for name in [BLOBS, LAYERS, WORK] {
+        for name in [BLOBS, LAYERS, CONTAINERS, WORK] {
             self.make_directory(Path::new(name))?;
         }
         self.make_directory(&Path::new(BLOBS).join("sha256"))
@@ -100,7 +101,7 @@ impl Layout {
     /// Refuses a directory that holds anything but what a broken-off creation or `mkfs` leaves, unless somebody has
     /// made it a store since it was looked at: of two first commands, one sees the other's ledger here.
     fn may_become_a_store(&self) -> Result<(), StateError> {
-        let ours = [LOCK, LOG, INDEX, BLOBS, LAYERS, WORK, "lost+found"];
+        let ours = [LOCK, LOG, INDEX, BLOBS, LAYERS, CONTAINERS, WORK, "lost+found"];
         let stranger = self.names(Path::new("."))?.into_iter().any(|name| !ours.iter().any(|o| name == *o));
         match stranger && self.stat(Path::new(LEDGER))?.is_none() {
             true => Err(StateError::NotAStore { path: self.root.clone() }),
@@ -211,6 +212,19 @@ pub(crate) fn place(kind: ContentKind, digest: &Digest) -> PathBuf {
     match kind {
         ContentKind::Blob => Path::new(BLOBS).join(algorithm).join(digest.hex()),
         ContentKind::Layer => Path::new(LAYERS).join(format!("{algorithm}-{}", digest.hex())),
+    }
+}
+
+/// The directory of a container, relative to the data root. Its id was checked when its row or plan was made.
+pub(crate) fn container(id: &str) -> PathBuf {
+    Path::new(CONTAINERS).join(id)
+}
+
+/// Refuses an id that is no plain name of a directory.
+pub(crate) fn check_container_id(id: &str) -> Result<(), StateError> {
+    match id.len() == 64 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+        true => Ok(()),
+        false => Err(StateError::BadContainerId { id: id.to_owned() }),
     }
 }
 

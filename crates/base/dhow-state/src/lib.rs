@@ -15,6 +15,8 @@
 //!   when a row is deleted of which the file is to go.
 //! * **lease**: "this operation relies on this blob or layer"; garbage collection spares it.
 //! * **publish**: to move a file or directory from the work directory to its final path and record its row.
+//! * **container**: a row with a unique name, and a directory of its own, made and removed by operations.
+//! * **generation**: counts the changes of a container's row. Who changes it says which one he saw (compare and swap).
 //! * **synced**: the bytes survive a power cut. What an image refers to is synced, always.
 //!
 //! # On disk
@@ -25,9 +27,11 @@
 //!     ledger.lock                   flock: one writer at a time
 //!     blobs/<algorithm>/<hex>       0444
 //!     layers/<algorithm>-<hex>/
+//!     containers/<container id>/    what is in it is the caller's
 //!     work/<operation id>/
-//! <run root>/<store id>/locks/      0700; gone with the boot
-//!     <kind>-<key>.lock             flock; there only while somebody holds or waits for it
+//! <run root>/<store id>/            0700; gone with the boot
+//!     locks/<kind>-<key>.lock       flock; there only while somebody holds or waits for it
+//!     containers/<container id>/    likewise the caller's
 //! ```
 //!
 //! # The life of an operation
@@ -40,6 +44,17 @@
 //! commit   synced = 1, images, tags, events, no leases, no operation | commit, flushed
 //! sweep    what collect_garbage deleted: out of the way into the work directory | commit | removed
 //! ```
+//!
+//! A container is made and removed by operations of two transactions:
+//!
+//! ```text
+//! make     begin_with: plan_container | commit | work directory filled, place_container: renamed | row | commit
+//! remove   begin_with: begin_removal | commit | discard_container: set aside, removed | delete_container | commit
+//! ```
+//!
+//! Between the two, the making can still be undone; a removal is always carried on, by recovery if need be. A removal
+//! that cannot even set the directory aside is broken off ([`Write::break_removal_off`]). What a container's status
+//! says of processes is not this crate's to verify: whoever reads it compares the identity in the row.
 //!
 //! Dropped or killed anywhere before `commit`, nothing of it stays, unless another operation leased what it published
 //! in the meantime. Dropping does that itself; the dead are *recovered* by whoever next opens the store for writing.
@@ -119,8 +134,9 @@ pub use locks::ObjectLock;
 pub use operation::Operation;
 pub use read::Read;
 pub use rows::{
-    Access, BlobRow, ContentKind, Durability, Event, EventSeq, Garbage, ImageHead, ImageRow, ImageSummary, LayerRow,
-    ManifestRow, NewEvent, ObjectKind, OperationId, OperationRow, Places, TagRow, Timestamp, Usage,
+    Access, BlobRow, ContainerRow, ContainerState, ContentKind, Durability, Event, EventSeq, Garbage, ImageHead,
+    ImageRow, ImageSummary, LayerRow, ManifestRow, NewEvent, ObjectKind, OperationId, OperationRow, Places, TagRow,
+    Timestamp, Usage,
 };
 pub use schema::VERSION as SCHEMA_VERSION;
 pub use state::State;

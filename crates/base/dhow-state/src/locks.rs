@@ -25,6 +25,7 @@ pub(crate) struct RunRoot {
     path: PathBuf,
     store: PathBuf,
     locks: PathBuf,
+    containers: PathBuf,
 }
 
 impl RunRoot {
@@ -52,13 +53,13 @@ impl RunRoot {
     }
 
     fn at(path: PathBuf) -> RunRoot {
-        RunRoot { store: path.clone(), locks: path.clone(), path }
+        RunRoot { store: path.clone(), locks: path.clone(), containers: path.clone(), path }
     }
 
     /// The part of the store of this id.
     pub(crate) fn of_store(self, store_id: &str) -> RunRoot {
         let store = self.path.join(store_id);
-        RunRoot { locks: store.join("locks"), store, path: self.path }
+        RunRoot { locks: store.join("locks"), containers: store.join("containers"), store, path: self.path }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -71,6 +72,61 @@ impl RunRoot {
         let stat = rustix::fs::lstat(&self.store).map_err(|e| StateError::io("look at", &self.store, e))?;
         owned_by_us(&self.store, &stat)?;
         make_private(&self.locks)
+    }
+
+    pub(crate) fn store(&self) -> &Path {
+        &self.store
+    }
+
+    /// Where the run directories of containers lie.
+    pub(crate) fn containers(&self) -> &Path {
+        &self.containers
+    }
+
+    /// Makes the run directory of a container, and empties one that is left of an earlier run.
+    pub(crate) fn make_container(&self, id: &str) -> Result<PathBuf, StateError> {
+        let path = self.containers.join(id);
+        if path.try_exists().unwrap_or(true) {
+            self.remove_container(id)?;
+        }
+        match rustix::fs::mkdir(&path, Mode::RWXU) {
+            Err(Errno::NOENT) => {
+                self.make_directories()?;
+                make_private(&self.containers)?;
+                make_private(&path)?;
+            }
+            other => other.map_err(|e| StateError::io("make", &path, e))?,
+        }
+        Ok(path)
+    }
+
+    /// Removes the run directory of a container, if there is one.
+    pub(crate) fn remove_container(&self, id: &str) -> Result<(), StateError> {
+        let parent = match rustix::fs::open(&self.containers, DIRECTORY, Mode::empty()) {
+            Ok(parent) => parent,
+            Err(Errno::NOENT) => return Ok(()),
+            Err(e) => return Err(StateError::io("open", &self.containers, e)),
+        };
+        match dhow_sys::tree::remove_all(parent.as_fd(), OsStr::new(id)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(StateError::io("remove", self.containers.join(id), e))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The names of the run directories of containers.
+    pub(crate) fn container_names(&self) -> Result<Vec<String>, StateError> {
+        let entries = match std::fs::read_dir(&self.containers) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(StateError::io("list", &self.containers, e)),
+        };
+        let names = entries.map(|entry| entry.map(|e| e.file_name().to_string_lossy().into_owned()));
+        let mut names =
+            names.collect::<Result<Vec<_>, _>>().map_err(|e| StateError::io("list", &self.containers, e))?;
+        names.sort_unstable();
+        Ok(names)
     }
 
     pub(crate) fn acquire(&self, kind: ObjectKind, key: &str, wait: Wait) -> Result<Option<ObjectLock>, StateError> {

@@ -4,7 +4,7 @@
 //! recovery does for the dead, stands in `sweep`.
 
 use crate::error::StateError;
-use crate::layout::{self, BLOBS, LAYERS, place, random};
+use crate::layout::{self, BLOBS, CONTAINERS, LAYERS, place, random};
 use crate::rows::{BlobRow, ContentKind, Durability, LayerRow, OperationId, Timestamp};
 use crate::state::State;
 use crate::sweep::Leave;
@@ -33,16 +33,24 @@ pub struct Operation<'s> {
 }
 
 impl<'s> Operation<'s> {
-    pub(crate) fn begin(state: &'s State, kind: &str, now: Timestamp) -> Result<Operation<'s>, StateError> {
+    pub(crate) fn begin<T, E: From<StateError>>(
+        state: &'s State,
+        kind: &str,
+        now: Timestamp,
+        f: impl FnOnce(&Write<'_>, OperationId) -> Result<T, E>,
+    ) -> Result<(Operation<'s>, T), E> {
         let id = OperationId(random()?);
         let owner = state.identity()?;
-        state.write(Durability::Crash, |w| w.insert_operation(id, kind, owner, now))?;
+        let value = state.write(Durability::Crash, |w| {
+            w.insert_operation(id, kind, owner, now)?;
+            f(w, id)
+        })?;
         let work = state.root().join(layout::work(id));
         // From here on dropping cleans up.
         let operation =
             Operation { state, id, work, leased: AtomicU64::new(0), flushed: AtomicU64::new(0), open: true };
         state.layout()?.make_directory(&layout::work(id))?;
-        Ok(operation)
+        Ok((operation, value))
     }
 
     /// Its name.
@@ -155,6 +163,37 @@ impl<'s> Operation<'s> {
     fn is_there(&self, kind: ContentKind, digest: &Digest, size: Option<u64>) -> Result<bool, StateError> {
         let stat = self.state.layout()?.stat(&place(kind, digest))?;
         Ok(stat.is_some_and(|stat| matches(kind, size, &stat)))
+    }
+
+    /// Moves a directory of the work directory to where the container's belongs, which [`Write::plan_container`] was
+    /// told when the operation began. The row comes with [`Operation::commit`].
+    ///
+    /// # Errors
+    /// Of moving.
+    pub fn place_container(&self, from: &Path, id: &str) -> Result<(), StateError> {
+        let layout = self.state.layout()?;
+        let to = layout::container(id);
+        match layout.rename(from, &to) {
+            // A store that was made before there were containers.
+            Err(StateError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                layout.make_directory(Path::new(CONTAINERS))?;
+                layout.rename(from, &to)
+            }
+            other => other,
+        }
+    }
+
+    /// Takes the directory of a container, for which [`Write::begin_removal`] was called, out of the way, and removes
+    /// it with its run directory. What cannot be removed stays in the work directory, for recovery to try again.
+    ///
+    /// # Errors
+    /// Of moving it away: nothing has happened then.
+    pub fn discard_container(&self, id: &str) -> Result<(), StateError> {
+        let layout = self.state.layout()?;
+        layout.set_aside(&layout::container(id), self.id)?;
+        let _ = self.state.locks_directory().remove_container(id);
+        let _ = layout.remove_work(self.id);
+        Ok(())
     }
 
     /// Flushes everything that was published or leased so far to disk, so that [`Operation::commit`] may say so.

@@ -1,9 +1,10 @@
 //! Queries, inside a transaction: what [`Read`] offers. Rows in, values out; no file is looked at.
 
+mod containers;
 mod images;
 
 use crate::error::StateError;
-use crate::rows::{BlobRow, ContentKind, Event, EventSeq, LayerRow, OperationId, OperationRow, Usage};
+use crate::rows::{BlobRow, ContentKind, Event, EventSeq, LayerRow, OperationId, OperationRow, Planned, Usage};
 use dhow_spec::Digest;
 use dhow_sys::process::ProcessIdentity;
 use rusqlite::types::Type;
@@ -11,6 +12,9 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
+
+/// The kind of a plan for the directory of a container.
+pub(crate) const CONTAINER: &str = "container";
 
 /// A snapshot of the ledger.
 ///
@@ -65,12 +69,13 @@ impl<'t> Read<'t> {
     pub fn usage(&self) -> Result<Usage, StateError> {
         let sql = "SELECT (SELECT count(*) FROM blobs), (SELECT ifnull(sum(size), 0) FROM blobs),
                           (SELECT count(*) FROM layers), (SELECT ifnull(sum(size), 0) FROM layers),
-                          (SELECT count(*) FROM images)";
+                          (SELECT count(*) FROM images), (SELECT count(*) FROM containers)";
         let usage = self.one(sql, [], |row| {
             Ok(Usage {
                 blobs: (count(row, 0)?, count(row, 1)?),
                 layers: (count(row, 2)?, count(row, 3)?),
                 images: count(row, 4)?,
+                containers: count(row, 5)?,
             })
         })?;
         Ok(usage.unwrap_or_default())
@@ -122,9 +127,9 @@ impl<'t> Read<'t> {
     }
 
     /// The final paths that the operation may have to clean up.
-    pub(crate) fn plans_of(&self, operation: OperationId) -> Result<Vec<(ContentKind, Digest)>, StateError> {
+    pub(crate) fn plans_of(&self, operation: OperationId) -> Result<Vec<Planned>, StateError> {
         let sql = "SELECT kind, digest FROM plans WHERE operation = ?1 ORDER BY kind, digest";
-        self.all(sql, [operation.to_string()], |row| Ok((content(row, 0)?, digest(row, 1)?)))
+        self.all(sql, [operation.to_string()], planned)
     }
 
     /// What an operation relies on.
@@ -134,9 +139,9 @@ impl<'t> Read<'t> {
     }
 
     /// Every final path that any operation may have to clean up.
-    pub(crate) fn plans_all(&self) -> Result<Vec<(ContentKind, Digest)>, StateError> {
+    pub(crate) fn plans_all(&self) -> Result<Vec<Planned>, StateError> {
         let sql = "SELECT DISTINCT kind, digest FROM plans ORDER BY kind, digest";
-        self.all(sql, [], |row| Ok((content(row, 0)?, digest(row, 1)?)))
+        self.all(sql, [], planned)
     }
 
     /// Whether a row of this kind and digest is there; its `synced` flag.
@@ -222,8 +227,15 @@ pub(crate) fn map(row: &Row<'_>, column: usize) -> rusqlite::Result<BTreeMap<Str
     }
 }
 
-fn operation(row: &Row<'_>, column: usize) -> rusqlite::Result<OperationId> {
+pub(crate) fn operation(row: &Row<'_>, column: usize) -> rusqlite::Result<OperationId> {
     u64::from_str_radix(row.get_ref(column)?.as_str()?, 16).map(OperationId).map_err(|e| malformed(column, e))
+}
+
+fn planned(row: &Row<'_>) -> rusqlite::Result<Planned> {
+    match row.get_ref(0)?.as_str()? {
+        CONTAINER => Ok(Planned::Container(row.get(1)?)),
+        _ => Ok(Planned::Content(content(row, 0)?, digest(row, 1)?)),
+    }
 }
 
 pub(crate) fn content(row: &Row<'_>, column: usize) -> rusqlite::Result<ContentKind> {

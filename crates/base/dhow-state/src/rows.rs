@@ -4,6 +4,7 @@
 //! specification where it has one.
 
 use dhow_spec::Digest;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -41,6 +42,8 @@ pub enum Durability {
 /// What an object lock protects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ObjectKind {
+    /// One container, by its id.
+    Container,
     /// One unpacked layer, by its key.
     Layer,
     /// One blob, by its digest.
@@ -53,6 +56,7 @@ impl ObjectKind {
     /// The word in the name of the lock file.
     pub fn name(self) -> &'static str {
         match self {
+            ObjectKind::Container => "container",
             ObjectKind::Layer => "layer",
             ObjectKind::Blob => "blob",
             ObjectKind::Image => "image",
@@ -218,6 +222,56 @@ pub struct ImageSummary {
     pub manifests: Vec<Digest>,
 }
 
+/// A container. What it runs and where it is in its life are the caller's words; the ledger knows names and references.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContainerRow {
+    /// 64 lower-case hex digits, random; also the name of its directory.
+    pub id: String,
+    /// Its name, without a slash. No two containers have the same.
+    pub name: String,
+    /// The image that it was made from, which stays as long as the container.
+    pub image: Option<Digest>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Its control group, relative to the root of the hierarchies: known before there is a process in it.
+    pub cgroup: String,
+    /// What was asked for, JSON. Never changes.
+    pub config: String,
+    /// One more with each change: what [`crate::Write::change_container`] compares.
+    pub generation: u64,
+    /// The operation that removes it. None, though the status says so: that operation was broken off.
+    pub removal: Option<OperationId>,
+    /// Where it is in its life.
+    pub state: ContainerState,
+}
+
+/// What changes about a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContainerState {
+    /// The caller's word for it.
+    pub status: String,
+    /// The process that the status depends on: the first of the container, or whoever is starting it.
+    pub process: Option<dhow_sys::process::ProcessIdentity>,
+    /// When it was last started.
+    pub started: Option<Timestamp>,
+    /// When it last ended.
+    pub finished: Option<Timestamp>,
+    /// How it last ended; none when nobody can tell.
+    pub exit_code: Option<i32>,
+    /// Whether something in it was killed for want of memory.
+    pub oom_killed: bool,
+    /// Why its last start failed, or what was lost; may be empty.
+    pub error: String,
+    /// How often it was started again by itself.
+    pub restart_count: u32,
+    /// How long it waited, or waits, before it was started again: nanoseconds.
+    pub backoff: u64,
+    /// Whether somebody stopped it, so that it is not to start again by itself.
+    pub stopped: bool,
+    /// Whether it stays at its end although it was to be removed: somebody is about to start it again.
+    pub kept: bool,
+}
+
 /// What the store holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -227,6 +281,8 @@ pub struct Usage {
     pub layers: (u64, u64),
     /// How many images.
     pub images: u64,
+    /// How many containers.
+    pub containers: u64,
 }
 
 /// What garbage was.
@@ -246,6 +302,15 @@ impl ContentKind {
             ContentKind::Layer => "layer",
         }
     }
+}
+
+/// What an operation may have to clean up.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Planned {
+    /// A blob or layer.
+    Content(ContentKind, Digest),
+    /// The directory of a container.
+    Container(String),
 }
 
 /// A blob or layer that nothing refers to any more.
@@ -275,8 +340,8 @@ pub struct NewEvent {
     pub time: Timestamp,
     /// What it happened to: `image`, `container`, ...
     pub kind: &'static str,
-    /// What happened: `load`, `tag`, `delete`, ...
-    pub action: &'static str,
+    /// What happened: `load`, `tag`, `delete`, `exec_create: sh -c ls`, ...
+    pub action: Cow<'static, str>,
     /// The id or name of what it happened to.
     pub actor: String,
     /// More about it.

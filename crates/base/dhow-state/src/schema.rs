@@ -18,7 +18,7 @@ pub(crate) const APPLICATION_ID: i64 = 0x6468_6f77;
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// `MIGRATIONS[n]` leads from version `n` to version `n + 1`.
-const MIGRATIONS: &[&str] = &[FIRST];
+const MIGRATIONS: &[&str] = &[FIRST, CONTAINERS];
 
 /// `synced` = 0 says that the bytes may be lost in a power cut during the boot named beside it.
 const FIRST: &str = "
@@ -125,6 +125,39 @@ CREATE TABLE events (
     actor      TEXT NOT NULL,
     attributes TEXT NOT NULL
 );
+";
+
+/// `name` is unique, and free again with the row. An image stays as long as a container refers to it.
+///
+/// A table with row ids, unlike the others: its rows are long, and each change of a status writes one.
+const CONTAINERS: &str = "
+CREATE TABLE containers (
+    seq           INTEGER PRIMARY KEY,   -- the order in which they were made
+    id            TEXT NOT NULL UNIQUE,
+    name          TEXT NOT NULL UNIQUE,
+    image         TEXT REFERENCES images (id) ON DELETE RESTRICT,
+    created       INTEGER NOT NULL,
+    cgroup        TEXT NOT NULL,
+    config        TEXT NOT NULL,         -- JSON, never changed
+    generation    INTEGER NOT NULL,      -- one more with each change
+    removal       TEXT REFERENCES operations (id) ON DELETE SET NULL,
+    status        TEXT NOT NULL,
+    boot_id       TEXT,                  -- of the process that the status depends on
+    pid_namespace INTEGER,
+    pid           INTEGER,
+    start_time    INTEGER,
+    started       INTEGER,
+    finished      INTEGER,
+    exit_code     INTEGER,
+    oom_killed    INTEGER NOT NULL,
+    error         TEXT NOT NULL,
+    restart_count INTEGER NOT NULL,
+    backoff       INTEGER NOT NULL,      -- nanoseconds
+    stopped       INTEGER NOT NULL,      -- by hand
+    kept          INTEGER NOT NULL       -- at its next end
+);
+CREATE INDEX containers_of_image ON containers (image);
+CREATE INDEX containers_of_removal ON containers (removal) WHERE removal IS NOT NULL;
 ";
 
 /// Where a ledger stands against [`VERSION`].

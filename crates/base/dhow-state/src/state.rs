@@ -7,7 +7,7 @@ use crate::locks::{ObjectLock, RunRoot};
 use crate::operation::Operation;
 use crate::pairing;
 use crate::read::Read;
-use crate::rows::{Access, ContentKind, Durability, ObjectKind, OperationRow, Places, Timestamp};
+use crate::rows::{Access, ContentKind, Durability, ObjectKind, OperationId, OperationRow, Places, Timestamp};
 use crate::write::Write;
 use dhow_spec::Digest;
 use dhow_sys::lock::Wait;
@@ -116,6 +116,30 @@ impl State {
         self.root.join(place(ContentKind::Layer, key))
     }
 
+    /// The store's own part of the run root.
+    pub fn run_dir(&self) -> &Path {
+        self.run_root.store()
+    }
+
+    /// The directory of a container, whether or not it is there.
+    pub fn container_dir(&self, id: &str) -> PathBuf {
+        self.root.join(crate::layout::container(id))
+    }
+
+    /// The directory of a container below the run root, whether or not it is there.
+    pub fn container_run_dir(&self, id: &str) -> PathBuf {
+        self.run_root.containers().join(id)
+    }
+
+    /// Makes the run directory of a container, empty, whatever an earlier run left in it.
+    ///
+    /// # Errors
+    /// Of the file system; [`StateError::OpenedReadOnly`].
+    pub fn make_container_run_dir(&self, id: &str) -> Result<PathBuf, StateError> {
+        crate::layout::check_container_id(id)?;
+        self.locks()?.make_container(id)
+    }
+
     /// Runs `f` on a snapshot. No writer waits for it, and it waits for none.
     ///
     /// # Errors
@@ -171,7 +195,20 @@ impl State {
     /// # Errors
     /// Of the ledger and of making the directory; [`StateError::OpenedReadOnly`].
     pub fn begin(&self, kind: &'static str, now: Timestamp) -> Result<Operation<'_>, StateError> {
-        Operation::begin(self, kind, now)
+        Ok(Operation::begin(self, kind, now, |_, _| Ok::<_, StateError>(()))?.0)
+    }
+
+    /// Begins an operation and runs `f` in the same transaction: both happened or neither.
+    ///
+    /// # Errors
+    /// As [`State::begin`]; those of `f`.
+    pub fn begin_with<T, E: From<StateError>>(
+        &self,
+        kind: &'static str,
+        now: Timestamp,
+        f: impl FnOnce(&Write<'_>, OperationId) -> Result<T, E>,
+    ) -> Result<(Operation<'_>, T), E> {
+        Operation::begin(self, kind, now, f)
     }
 
     pub(crate) fn ledger(&self) -> &Ledger {
@@ -188,7 +225,10 @@ impl State {
     }
 
     /// Who this process is.
-    pub(crate) fn identity(&self) -> Result<&ProcessIdentity, StateError> {
+    ///
+    /// # Errors
+    /// Of reading `/proc`.
+    pub fn identity(&self) -> Result<&ProcessIdentity, StateError> {
         if let Some(identity) = self.identity.get() {
             return Ok(identity);
         }

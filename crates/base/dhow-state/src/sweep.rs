@@ -4,10 +4,13 @@
 //! transaction, whatever lies at a planned path without a row is moved into the work directory; it is deleted
 //! from there at leisure. In between, somebody else may publish the same object anew: then the path has a row
 //! again and stays. Every step can be repeated, by anybody, so two that recover at once do no harm.
+//!
+//! The directory of a container goes likewise. A container whose removal has begun is gone at the end of it, whoever
+//! ends it: what is already set aside cannot come back.
 
 use crate::error::StateError;
-use crate::layout::place;
-use crate::rows::{Durability, OperationId, OperationRow};
+use crate::layout::{container, place};
+use crate::rows::{Durability, OperationId, OperationRow, Planned};
 use crate::state::State;
 
 /// What an operation leaves of what it published.
@@ -27,17 +30,30 @@ impl State {
             // First what needs no ledger: where the disk is full, this makes the room that the ledger needs below.
             layout.remove_work(id)?;
             self.write(Durability::Crash, |w| {
-                for (kind, digest) in w.plans_of(id)? {
-                    w.delete_unneeded(id, kind, &digest)?;
+                for plan in w.plans_of(id)? {
+                    if let Planned::Content(kind, digest) = plan {
+                        w.delete_unneeded(id, kind, &digest)?;
+                    }
                 }
                 w.release_leases(id)
             })?;
         }
         if !self.read(|r| r.plans_of(id))?.is_empty() {
             self.write(Durability::Crash, |w| {
-                for (kind, digest) in w.plans_of(id)? {
-                    if w.synced(kind, &digest)?.is_none() {
-                        layout.set_aside(&place(kind, &digest), id)?;
+                for plan in w.plans_of(id)? {
+                    match plan {
+                        Planned::Content(kind, digest) => {
+                            if w.synced(kind, &digest)?.is_none() {
+                                layout.set_aside(&place(kind, &digest), id)?;
+                            }
+                        }
+                        Planned::Container(of) => {
+                            w.delete_container(id, &of)?;
+                            if w.container(&of)?.is_none() {
+                                layout.set_aside(&container(&of), id)?;
+                                self.locks_directory().remove_container(&of)?;
+                            }
+                        }
                     }
                 }
                 w.delete_plans(id)
@@ -47,8 +63,11 @@ impl State {
         self.write(Durability::Crash, |w| w.delete_operation(id))
     }
 
-    /// Ends the operations whose owner is dead; says how many those were.
-    pub(crate) fn recover(&self) -> Result<usize, StateError> {
+    /// Ends the operations whose owner is dead, as opening for writing does; says how many those were.
+    ///
+    /// # Errors
+    /// Of the ledger and of removing what they left: what is left is still recorded.
+    pub fn recover(&self) -> Result<usize, StateError> {
         let dead = self.dead_operations()?;
         for operation in &dead {
             self.end(operation.id, Leave::Nothing)?;

@@ -2,6 +2,7 @@
 //!
 //! What belongs to operations (plans, leases, garbage) stands in `write/`. No file is touched here.
 
+mod containers;
 mod garbage;
 mod operations;
 
@@ -127,8 +128,11 @@ impl<'t> Write<'t> {
     /// [`Write::collect_garbage`].
     ///
     /// # Errors
-    /// Of the ledger.
+    /// [`StateError::ImageInUse`] while a container refers to it; of the ledger.
     pub fn delete_image(&self, id: &Digest) -> Result<bool, StateError> {
+        if let Some(container) = self.containers_of_image(id)?.into_iter().next() {
+            return Err(StateError::ImageInUse { image: id.clone(), container: container.id });
+        }
         Ok(self.execute("DELETE FROM images WHERE id = ?1", [text(id)])? > 0)
     }
 
@@ -156,7 +160,7 @@ impl<'t> Write<'t> {
         // The newest event is never deleted, so max + 1, which SQLite takes, was never used.
         let sql = "INSERT INTO events (time, kind, action, actor, attributes) VALUES (?1, ?2, ?3, ?4, ?5)";
         let attributes = serde_json::to_string(&event.attributes).expect("a map of strings is always JSON");
-        self.execute(sql, (event.time, event.kind, event.action, &event.actor, attributes))?;
+        self.execute(sql, (event.time, event.kind, &event.action, &event.actor, attributes))?;
         let seq = self.connection().last_insert_rowid();
         self.execute("DELETE FROM events WHERE seq <= ?1", [seq - JOURNAL_LENGTH])?;
         Ok(EventSeq(seq))

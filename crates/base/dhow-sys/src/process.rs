@@ -35,6 +35,20 @@ impl ProcessIdentity {
             start_time: stat.start_time,
         })
     }
+
+    /// The identity of who has this pid now. Whoever must be sure that it is still the same holds a pidfd that was
+    /// opened before, and finds that process alive afterwards.
+    ///
+    /// # Errors
+    /// `NotFound` when nobody has it; when `/proc` is not mounted or not readable.
+    pub fn of(pid: u32) -> io::Result<ProcessIdentity> {
+        let bytes = std::fs::read(format!("/proc/{pid}/stat")).map_err(|e| {
+            // It went between open and read.
+            if is_no_such_process(&e) { io::Error::from(io::ErrorKind::NotFound) } else { e }
+        })?;
+        let start_time = Stat::parse(&bytes)?.start_time;
+        Ok(ProcessIdentity { boot_id: boot_id()?, pid_namespace: pid_namespace()?, pid, start_time })
+    }
 }
 
 /// The id of the present boot: 36 characters, new at each boot.
@@ -117,6 +131,8 @@ mod tests {
         let me = ProcessIdentity::current().unwrap();
         assert_eq!(me.pid, std::process::id());
         assert!(is_alive(&me).unwrap());
+        assert_eq!(ProcessIdentity::of(me.pid).unwrap(), me);
+        assert_eq!(ProcessIdentity::of(u32::MAX).unwrap_err().kind(), io::ErrorKind::NotFound);
         let recycled = ProcessIdentity { start_time: me.start_time + 1, ..me.clone() };
         assert!(!is_alive(&recycled).unwrap());
         let rebooted = ProcessIdentity { boot_id: "another".to_owned(), ..me.clone() };

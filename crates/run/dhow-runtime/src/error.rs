@@ -17,7 +17,7 @@ pub enum RuntimeError {
         errno: Option<i32>,
     },
     /// The program could not be executed.
-    #[error("exec {program:?}: {source}")]
+    #[error("exec: {program:?}: {source}")]
     Exec {
         /// As it stands in the spec.
         program: String,

@@ -1,9 +1,29 @@
 //! Starting a container, and entering one that runs.
+//!
+//! The spec is worked out into a plan first ([`plan`]); the caller opens what belongs to the host ([`sources`]) and
+//! makes a process, which sets itself up ([`child`]: the steps, from top to bottom) and talks to the caller meanwhile
+//! ([`conversation`], [`held`]).
+//!
+//! Follows the OCI runtime specification 1.2. Must not know where the root, the namespaces and the streams come from.
+
+mod child;
+mod conversation;
+mod held;
+mod plan;
+mod sources;
 
 use crate::cgroup::Entry;
 use crate::error::RuntimeError;
 use crate::seccomp::Filter;
+use child::Child;
+use conversation::{Channel, channel};
+use dhow_sys::clone::{Cloned, Namespaces, Relation, clone};
+use held::{Reached, SetUp, failed, listen};
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
+use plan::{Container, Plan, process::Program};
+use rustix::fs::FileType;
+use std::ffi::CString;
+use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 /// What the process gets as 0, 1 and 2.
@@ -39,7 +59,7 @@ pub struct Start<'a> {
 /// A container's first process, set up and waiting at the gate. Dropped: it ends, and is reaped.
 #[derive(Debug)]
 pub struct Starting {
-    // pid, pidfd, gate, error pipe, terminal master
+    set_up: SetUp,
 }
 
 /// A process of a container, after its exec. It is a child of the caller, who reaps it.
@@ -57,16 +77,50 @@ pub struct Running {
 /// cloned with its memory.
 ///
 /// # Errors
-/// [`RuntimeError::Step`] names the step that failed. Nothing is left behind.
+/// [`RuntimeError::Invalid`] for a spec that makes no sense; [`RuntimeError::Step`] names the step that failed;
+/// [`RuntimeError::Exec`] when there is no such program. Nothing is left behind.
 pub fn start(start: Start<'_>) -> Result<Starting, RuntimeError> {
-    let _ = start;
-    unimplemented!()
+    let plan = Plan::read(start.spec, start.join)?;
+    let sources = sources::open(&plan.container)?;
+    give_away_pipes(&start.stdio, plan.container.outer_uid(plan.program.uid.as_raw()))?;
+    let root = rustix::io::fcntl_dupfd_cloexec(start.root, 3)
+        .map_err(|e| failed("root", "cannot hold the root", &e.into()))?;
+    let before = child::needs_sibling(start.join, &plan.container);
+    let namespaces = if before { None } else { plan.container.namespaces };
+    let mut root = Some(root);
+    let (process, channel) = make(namespaces.unwrap_or(Namespaces::empty()), &start.cgroup, |channel| {
+        let child = Child {
+            program: &plan.program,
+            container: &plan.container,
+            channel,
+            stdio: &start.stdio,
+            cgroup: &start.cgroup,
+            seccomp: start.seccomp,
+            join: start.join,
+            enter: None,
+            root: root.take(),
+            sources: &sources,
+            read_only_later: Vec::new(),
+            procfs: None,
+            path: CString::default(),
+        };
+        child.start()
+    })?;
+    match listen(process, channel, &plan)? {
+        (set_up, Reached::Gate) => {
+            if let Some(score) = plan.program.oom_score_adj {
+                held::write_of_process(set_up.process.pid(), "oom_score_adj", &score.to_string())?;
+            }
+            Ok(Starting { set_up })
+        }
+        (set_up, Reached::End) => Err(ended(set_up)),
+    }
 }
 
 impl Starting {
     /// Its pid in the caller's pid namespace.
     pub fn pid(&self) -> u32 {
-        unimplemented!()
+        self.set_up.process.pid()
     }
 
     /// Opens the gate, and returns once the program of the container has been executed.
@@ -74,7 +128,15 @@ impl Starting {
     /// # Errors
     /// [`RuntimeError::Exec`] when it could not be; it has been reaped then.
     pub fn release(self) -> Result<Running, RuntimeError> {
-        unimplemented!()
+        let SetUp { process, channel, terminal, .. } = self.set_up;
+        channel.go().map_err(|e| failed("gate", "the process at the gate is gone", &e))?;
+        match channel.next().map_err(|e| failed("gate", "cannot hear of the process", &e))? {
+            None => {}
+            Some(conversation::Message::Failed(error)) => return Err(error),
+            Some(_) => return Err(failed("gate", "the process says", &io::ErrorKind::InvalidData.into())),
+        }
+        let Cloned { pid, pidfd } = process.keep();
+        Ok(Running { pid, pidfd, terminal })
     }
 }
 
@@ -87,15 +149,91 @@ pub struct Target<'a> {
     pub cgroup: Entry<'a>,
     /// Its seccomp filter.
     pub seccomp: Option<&'a Filter>,
-    /// The spec it was started with: which namespaces it has of its own.
+    /// The spec it was started with: whether it has a user namespace of its own. All others are entered, whether they
+    /// are its own or not.
     pub spec: &'a Spec,
 }
 
-/// Starts another process in a running container: all its namespaces, its root, its control group.
+/// Starts another process in a running container: all its namespaces, its root, its control group. It is a child of the
+/// caller, though a process in between, which does the entering, has made it. Returns once the program has been executed.
 ///
 /// # Errors
 /// As [`start`]; [`RuntimeError::Exec`].
 pub fn enter(target: &Target<'_>, process: &Process, stdio: Stdio<'_>) -> Result<Running, RuntimeError> {
-    let _ = (target, process, stdio);
-    unimplemented!()
+    let plan = Plan { program: Program::read(process)?, container: Container::default() };
+    let namespaces = plan::namespaces_to_enter(target.spec);
+    give_away_pipes(&stdio, plan::outer_uid(target.spec, plan.program.uid.as_raw()))?;
+    let (process, channel) = make(Namespaces::empty(), &target.cgroup, |channel| {
+        let child = Child {
+            program: &plan.program,
+            container: &plan.container,
+            channel,
+            stdio: &stdio,
+            cgroup: &target.cgroup,
+            seccomp: target.seccomp,
+            join: &[],
+            enter: Some((target.pidfd, namespaces)),
+            root: None,
+            sources: &[],
+            read_only_later: Vec::new(),
+            procfs: None,
+            path: CString::default(),
+        };
+        child.enter()
+    })?;
+    match listen(process, channel, &plan)? {
+        (set_up, Reached::End) if !set_up.in_sibling => Err(ended(set_up)),
+        (SetUp { process, terminal, .. }, Reached::End) => {
+            let Cloned { pid, pidfd } = process.keep();
+            Ok(Running { pid, pidfd, terminal })
+        }
+        (_, Reached::Gate) => Err(failed("exec", "the process says", &io::ErrorKind::InvalidData.into())),
+    }
+}
+
+/// Makes the process, which has one end of a conversation; the other comes back.
+fn make(
+    namespaces: Namespaces,
+    cgroup: &Entry<'_>,
+    run: impl FnOnce(Channel) -> u8,
+) -> Result<(Cloned, Channel), RuntimeError> {
+    let fail = |e: io::Error| failed("clone", "cannot make a process", &e);
+    let (ours, theirs) = channel().map_err(fail)?;
+    let cgroup = cgroup.clone_into();
+    let mut ours = Some(ours);
+    let relation = Relation { namespaces, cgroup, sibling: false };
+    let process = clone(&relation, || {
+        // With our end open it would never notice that we are gone.
+        ours = None;
+        run(theirs)
+    });
+    let channel = ours.take().expect("only the new process gave up its copy");
+    Ok((process.map_err(fail)?, channel))
+}
+
+/// Before the gate nothing ends without saying why, unless it is killed.
+fn ended(set_up: SetUp) -> RuntimeError {
+    let how = match set_up.process.reap() {
+        Ok(exit) => format!("it ended with status {}", exit.status()),
+        Err(e) => format!("it cannot be reaped: {e}"),
+    };
+    RuntimeError::Step {
+        step: "start".to_owned(),
+        message: format!("the new process did not come up: {how}"),
+        errno: None,
+    }
+}
+
+/// Pipes are given to who will use them, so that `/dev/stdout` can be opened again by its name.
+fn give_away_pipes(stdio: &Stdio<'_>, owner: Option<u32>) -> Result<(), RuntimeError> {
+    let (Stdio::Files(files), Some(owner)) = (stdio, owner) else { return Ok(()) };
+    let owner = rustix::fs::Uid::from_raw(owner);
+    for file in files {
+        let given = rustix::fs::fstat(file).and_then(|stat| {
+            let pipe = FileType::from_raw_mode(stat.st_mode) == FileType::Fifo;
+            if pipe && stat.st_uid != owner.as_raw() { rustix::fs::fchown(file, Some(owner), None) } else { Ok(()) }
+        });
+        given.map_err(|e| failed("standard streams", "cannot give a pipe to the container's user", &e.into()))?;
+    }
+    Ok(())
 }

@@ -1,8 +1,34 @@
 //! docker's json-file log: written by supervisors, read and followed by anybody.
+//!
+//! One line of JSON per line of output, byte for byte what docker's `json-file` driver writes:
+//!
+//! ```text
+//! {"log":"text\n","stream":"stdout","time":"2026-11-21T10:00:00.123456789Z"}
+//! ```
+//!
+//! Lines longer than 16 KiB come in parts, and only the last part ends in `\n`. What is no UTF-8 is replaced by U+FFFD,
+//! as docker does. A file that has reached its greatest size becomes `<path>.1`, what was `.1` becomes `.2`, and so on.
+//!
+//! - [`Writer`] (`log/write.rs`) appends, `log/rotate.rs` names and renames, `log/format.rs` escapes;
+//! - [`read`] (`log/read.rs`, `log/files.rs`) goes through rotated files, from the end for a tail, and follows;
+//! - [`decode`] reads one line, of docker's making too.
+//!
+//! # A disk that is full
+//!
+//! The container goes on. What cannot be written is held back, up to 1 MiB, and written when there is room again; beyond
+//! that the oldest of it is dropped, and an entry on stderr says in its place how many entries are missing.
 
-use crate::plan::LogPlan;
-use std::io;
-use std::path::Path;
+mod decode;
+mod files;
+mod format;
+mod read;
+mod repair;
+mod rotate;
+mod write;
+
+pub use decode::decode;
+pub use read::{read, read_until};
+pub use write::Writer;
 
 /// Which stream a chunk came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,38 +39,18 @@ pub enum Stream {
     Stderr,
 }
 
-/// Appends to a log.
-#[derive(Debug)]
-pub struct Writer {}
-
-impl Writer {
-    /// Opens or makes the file; a line that was cut off by a crash is completed.
-    ///
-    /// # Errors
-    /// Of the file system.
-    pub fn open(plan: &LogPlan) -> io::Result<Writer> {
-        let _ = plan;
-        unimplemented!()
-    }
-
-    /// Adds a chunk of output as it came. Lines are kept together up to 16 KiB, as docker does.
-    ///
-    /// # Errors
-    /// Of the file system; nothing is lost that a later call can write.
-    pub fn write(&mut self, stream: Stream, bytes: &[u8], now: i64) -> io::Result<()> {
-        let _ = (stream, bytes, now);
-        unimplemented!()
-    }
-
-    /// Writes what is held back of unfinished lines, and flushes the file to disk.
-    ///
-    /// # Errors
-    /// Of the file system.
-    pub fn finish(&mut self, now: i64) -> io::Result<()> {
-        let _ = now;
-        unimplemented!()
+impl Stream {
+    /// As it stands in a log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stream::Stdout => "stdout",
+            Stream::Stderr => "stderr",
+        }
     }
 }
+
+/// Bytes of a line that are kept together, as in docker.
+pub const LINE_MAX: usize = 16 * 1024;
 
 /// What of a log to read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -68,19 +74,4 @@ pub struct Entry<'a> {
     pub stream: Stream,
     /// The bytes, with the newline if there was one.
     pub bytes: &'a [u8],
-}
-
-/// Reads a log, rotated files first, and hands each entry to `each` until that returns false. With `follow` it waits
-/// for more (inotify) across rotations, and asks `ended` each time there is nothing more to read.
-///
-/// # Errors
-/// Of the file system; `InvalidData` names the line that is no entry.
-pub fn read(
-    path: &Path,
-    query: &Query,
-    ended: &mut dyn FnMut() -> bool,
-    each: &mut dyn FnMut(Entry<'_>) -> io::Result<bool>,
-) -> io::Result<()> {
-    let _ = (path, query, ended, each);
-    unimplemented!()
 }

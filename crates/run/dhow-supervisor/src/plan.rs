@@ -12,6 +12,7 @@
 use oci_spec::runtime::{LinuxNamespaceType, Spec};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The version of [`Plan`], [`ExitRecord`] and of the messages on the socket.
@@ -51,7 +52,8 @@ pub struct Plan {
     pub spec: Spec,
     /// Its control group, relative to the root of the hierarchies; none: stay where we are.
     pub cgroup: Option<PathBuf>,
-    /// The supervisor's own control group, likewise.
+    /// The control group of supervisors, likewise. Made by the first who comes; all of a store may share one, because
+    /// nobody can remove the group he is in.
     pub supervisor_cgroup: Option<PathBuf>,
     /// See the top of this file. Made by the caller.
     pub run_dir: PathBuf,
@@ -83,13 +85,116 @@ pub struct ExitRecord {
     pub oom_killed: bool,
 }
 
+const EXIT: &str = "exit";
+
 impl ExitRecord {
     /// Reads the record in a run directory; `None` while there is none.
     ///
     /// # Errors
     /// Of reading; `InvalidData` for what is no record of a known version.
-    pub fn read(run_dir: &Path) -> std::io::Result<Option<ExitRecord>> {
-        let _ = run_dir;
-        unimplemented!()
+    pub fn read(run_dir: &Path) -> io::Result<Option<ExitRecord>> {
+        let bytes = match std::fs::read(run_dir.join(EXIT)) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        ExitRecord::from_bytes(&bytes).map(Some)
+    }
+
+    /// Puts the record in its place, whole: others see none or all of it. It need not survive a power cut, which ends
+    /// every container and empties the run directory.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn write(&self, run_dir: &Path) -> io::Result<()> {
+        let aside = run_dir.join(".exit");
+        std::fs::write(&aside, self.to_bytes())?;
+        std::fs::rename(aside, run_dir.join(EXIT))
+    }
+
+    /// Removes the record of an earlier run, if there is one.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn clear(run_dir: &Path) -> io::Result<()> {
+        match std::fs::remove_file(run_dir.join(EXIT)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("numbers and truth values are JSON")
+    }
+
+    pub(crate) fn from_bytes(bytes: &[u8]) -> io::Result<ExitRecord> {
+        let record: ExitRecord =
+            serde_json::from_slice(bytes).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
+        known(record.version)?;
+        Ok(record)
+    }
+}
+
+impl Plan {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> io::Result<Plan> {
+        let invalid = |e| io::Error::new(io::ErrorKind::InvalidData, e);
+        // The version first: the rest of a later one may not even parse.
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        known(serde_json::from_slice::<Version>(bytes).map_err(invalid)?.version)?;
+        serde_json::from_slice(bytes).map_err(invalid)
+    }
+}
+
+/// Whether this program understands what was written by that version.
+pub(crate) fn known(version: u32) -> io::Result<()> {
+    if (1..=VERSION).contains(&version) {
+        return Ok(());
+    }
+    let text = format!("version {version} is not understood, only up to {VERSION}");
+    Err(io::Error::new(io::ErrorKind::InvalidData, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("dhow-plan-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn an_exit_record_is_there_or_not() {
+        let directory = directory("exit");
+        assert_eq!(ExitRecord::read(&directory).unwrap(), None);
+        let record = ExitRecord { version: VERSION, code: Some(137), started: 1, finished: i64::MAX, oom_killed: true };
+        record.write(&directory).unwrap();
+        assert_eq!(ExitRecord::read(&directory).unwrap().as_ref(), Some(&record));
+        ExitRecord { code: None, ..record }.write(&directory).unwrap();
+        assert_eq!(ExitRecord::read(&directory).unwrap().unwrap().code, None);
+        ExitRecord::clear(&directory).unwrap();
+        ExitRecord::clear(&directory).unwrap();
+        assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
+        std::fs::remove_dir(&directory).unwrap();
+    }
+
+    #[test]
+    fn a_later_version_is_refused_clearly() {
+        let directory = directory("version");
+        std::fs::write(directory.join("exit"), r#"{"version":9,"code":1,"started":0,"finished":0,"oom_killed":false}"#)
+            .unwrap();
+        let error = ExitRecord::read(&directory).unwrap_err();
+        assert_eq!(error.to_string(), "version 9 is not understood, only up to 1");
+        std::fs::write(directory.join("exit"), "{").unwrap();
+        assert_eq!(ExitRecord::read(&directory).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            Plan::from_bytes(br#"{"version":2,"new":[]}"#).unwrap_err().to_string(),
+            "version 2 is not understood, only up to 1"
+        );
+        std::fs::remove_dir_all(&directory).unwrap();
     }
 }

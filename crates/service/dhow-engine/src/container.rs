@@ -1,11 +1,100 @@
 //! What dhow does with containers, one verb per file.
 //!
 //! Every verb takes a container by id, unique prefix of an id, or name. What has to be undone when something fails or
-//! dies halfway is written down first: see `dhow-state`.
+//! dies halfway is written down first: see `dhow-state`. A row tells what was true when it was written; `settle` says
+//! whether it still is. Moves from one status to another are those of `dhow_runtime::status`, and every one is a compare
+//! and swap on the row's generation: who finds it changed looks again.
+//!
+//! # Locks
+//!
+//! `start`, `stop`, `restart`, `pause` and `unpause` hold the container's object lock while they work; so they come one
+//! after the other. `kill`, `rm` and the recording of an end do not wait for it: they must get through while a `stop`
+//! waits, and the generation keeps them apart. The order of locks stands in `dhow-state`.
+//!
+//! # Transactions of a `run --rm`
+//!
+//! Six, none of them flushed: two that make it, two that start it, and two that record its end and remove it.
 
+mod attach;
+mod create;
+mod events;
+mod exec;
+mod exited;
+mod files;
+mod inspect;
+mod join;
+mod kill;
+mod list;
+mod logs;
+mod names;
+mod pause;
+mod process;
+mod remove;
+mod rename;
 pub mod request;
+mod resolve;
+mod restart;
+mod root;
+mod settle;
+mod signal;
 pub mod spec;
+mod start;
+mod stop;
+mod stored;
+mod top;
+mod unpause;
 pub mod view;
+mod wait;
 
-mod verbs;
-pub use verbs::*;
+pub use attach::attach;
+pub use create::{Created, create};
+pub use exec::{ExecRequest, exec};
+pub use exited::exited;
+pub use inspect::inspect;
+pub use kill::kill;
+pub use list::list;
+pub use logs::logs;
+pub use pause::pause;
+pub use remove::remove;
+pub use rename::rename;
+pub use restart::restart;
+pub use signal::signal_number;
+pub use start::{start, start_again};
+pub use stop::{finish_stop, stop};
+pub use top::top;
+pub use unpause::unpause;
+pub use wait::{Until, wait};
+
+use crate::{Engine, EngineError};
+use dhow_state::ContainerRow;
+use std::path::{Path, PathBuf};
+
+/// This very program, whatever became of its file: supervisors and stand-ins are started from it.
+const PROGRAM: &str = "/proc/self/exe";
+
+/// Where the spec of the last start is kept.
+fn config_path(dir: &Path) -> PathBuf {
+    dir.join("config.json")
+}
+
+/// Random bytes.
+fn random<const N: usize>() -> Result<[u8; N], EngineError> {
+    let mut bytes = [0; N];
+    // Up to 256 bytes come whole or not at all (getrandom(2)).
+    rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
+        .map_err(|e| EngineError::io("read", "random bytes", e.into()))?;
+    Ok(bytes)
+}
+
+/// Whether there are processes of a container; nothing is written.
+pub(crate) fn is_live(engine: &Engine, row: &ContainerRow) -> Result<bool, EngineError> {
+    Ok(stored::status(&settle::judge(engine, row.clone())?).is_live())
+}
+
+/// Magic number of cgroup v2 (statfs(2)).
+const CGROUP2_MAGIC: u64 = 0x6367_7270;
+
+/// Whether all controllers are on version 2.
+fn unified() -> bool {
+    rustix::fs::statfs("/sys/fs/cgroup").is_ok_and(|stat| stat.f_type as u64 == CGROUP2_MAGIC)
+}

@@ -1,11 +1,15 @@
 //! Errors of use cases.
 
 use dhow_rootfs::RootfsError;
+use dhow_rootfs::snapshots::SnapshotError;
+use dhow_runtime::RuntimeError;
 use dhow_spec::document::DocumentError;
 use dhow_spec::error_kind::kind_of_io;
 use dhow_spec::{Classify, Digest, Kind, ReferenceError};
 use dhow_state::StateError;
 use dhow_store::StoreError;
+use dhow_supervisor::client::ClientError;
+use dhow_sys::mount::MountError;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -99,6 +103,26 @@ pub enum EngineError {
     /// A document of an image is invalid.
     #[error(transparent)]
     Document(#[from] DocumentError),
+    /// The row of a container, or the spec of its last start, cannot be read.
+    #[error("the record of container {id} is damaged: {source}")]
+    BadContainer {
+        /// The container.
+        id: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The runtime.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// The supervisor.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A root filesystem.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// A mount.
+    #[error(transparent)]
+    Mount(#[from] MountError),
     /// The store of bytes.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -147,6 +171,13 @@ impl Classify for EngineError {
             EngineError::NoSuchImage(_) | EngineError::NoSuchContainer(_) => Kind::NotFound,
             EngineError::Start { .. } => Kind::Internal,
             EngineError::Conflict { .. } => Kind::Conflict,
+            EngineError::BadContainer { .. } => Kind::Corrupt,
+            EngineError::Runtime(e) => e.kind(),
+            EngineError::Client(ClientError::Runtime(e)) => e.kind(),
+            EngineError::Client(ClientError::NotRunning) => Kind::Conflict,
+            EngineError::Client(_) => Kind::Internal,
+            EngineError::Snapshot(e) => e.kind(),
+            EngineError::Mount(e) => kind_of_io(&e.source),
             EngineError::AmbiguousId { .. } | EngineError::SeveralNames { .. } => Kind::Conflict,
             EngineError::Invalid { .. } | EngineError::Reference(_) => Kind::Invalid,
             EngineError::DiffId { .. } => Kind::Corrupt,
@@ -164,6 +195,9 @@ impl Classify for EngineError {
             EngineError::NoSuchImage(_) => Some("list what there is with: dhow images".into()),
             EngineError::NoSuchContainer(_) => Some("list what there is with: dhow ps -a".into()),
             EngineError::Conflict { hint, .. } => hint.clone(),
+            EngineError::Snapshot(e) => e.hint(),
+            EngineError::Runtime(e) => e.hint(),
+            EngineError::BadContainer { .. } => Some("remove it with: dhow rm -f".into()),
             EngineError::AmbiguousId { .. } => Some("give more characters of the id".into()),
             EngineError::SeveralNames { .. } => Some("remove its names one by one, or all at once with -f".into()),
             EngineError::DiffId { .. } => Some("the archive is damaged: make or fetch it again".into()),

@@ -15,10 +15,16 @@ pub enum FindingKind {
     OrphanLayer,
     /// A work directory without an operation.
     OrphanWork,
+    /// A directory below `containers/` without a row.
+    OrphanContainer,
+    /// A run directory of a container that is not there.
+    OrphanRun,
     /// A row of a blob without a file.
     MissingBlob,
     /// A row of a layer without a directory.
     MissingLayer,
+    /// A row of a container without a directory.
+    MissingContainer,
     /// A blob of which the length is not what its row says.
     WrongSize,
     /// A blob of which the bytes are not what its digest says.
@@ -40,6 +46,9 @@ impl FindingKind {
             FindingKind::OrphanBlob => "orphan-blob",
             FindingKind::OrphanLayer => "orphan-layer",
             FindingKind::OrphanWork => "orphan-work",
+            FindingKind::OrphanContainer => "orphan-container",
+            FindingKind::OrphanRun => "orphan-run",
+            FindingKind::MissingContainer => "missing-container",
             FindingKind::MissingBlob => "missing-blob",
             FindingKind::MissingLayer => "missing-layer",
             FindingKind::WrongSize => "wrong-size",
@@ -58,11 +67,14 @@ impl FindingKind {
             | FindingKind::OrphanBlob
             | FindingKind::OrphanLayer
             | FindingKind::OrphanWork
+            | FindingKind::OrphanContainer
+            | FindingKind::OrphanRun
             | FindingKind::StaleLock => "run `dhow system check --repair` to remove it",
             FindingKind::WrongSize | FindingKind::WrongDigest => {
                 "run `dhow system check --repair` and load the images again that need it"
             }
             FindingKind::MissingBlob | FindingKind::MissingLayer => "load the images again that need it",
+            FindingKind::MissingContainer => "remove it with `dhow rm`: its files are gone",
             FindingKind::BrokenImage => "load it again, or remove it",
             FindingKind::UnknownEntry => "move it elsewhere: dhow did not make it",
         }

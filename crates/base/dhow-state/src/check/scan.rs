@@ -2,12 +2,13 @@
 
 use super::finding::{Finding, FindingKind};
 use crate::error::StateError;
-use crate::layout::{BLOBS, INDEX, LAYERS, LEDGER, LOCK, LOG, Layout, WORK, place};
+use crate::layout::{BLOBS, CONTAINERS, INDEX, LAYERS, LEDGER, LOCK, LOG, Layout, WORK, container, place};
 use crate::operation::matches;
 use crate::read::Read;
-use crate::rows::ContentKind;
+use crate::rows::{ContentKind, Planned};
 use crate::state::State;
 use dhow_spec::Digest;
+use rustix::fs::FileType;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,8 @@ pub(super) struct Scan {
     pub(super) findings: Vec<Finding>,
     /// Paths relative to the data root that nobody owns.
     pub(super) remove: Vec<PathBuf>,
+    /// Run directories that nobody owns.
+    pub(super) remove_runs: Vec<String>,
     /// Rows of which the bytes are gone or wrong.
     pub(super) lost: Vec<(ContentKind, Digest)>,
 }
@@ -28,8 +31,10 @@ impl Scan {
         let layout = state.layout()?;
         let mut scan = Scan::default();
         // What an operation plans to remove is its business, until it is dead.
-        let mut known: BTreeSet<PathBuf> = r.plans_all()?.iter().map(|(kind, digest)| place(*kind, digest)).collect();
+        let planned = r.plans_all()?;
+        let mut known: BTreeSet<PathBuf> = planned.iter().map(planned_place).collect();
         scan.rows(state, r, &bad, &mut known)?;
+        scan.containers(state, r, &planned, &mut known)?;
         for algorithm in layout.names(Path::new(BLOBS))? {
             let directory = Path::new(BLOBS).join(&algorithm);
             match algorithm.to_str() {
@@ -38,6 +43,7 @@ impl Scan {
             }
         }
         scan.orphans(layout, Path::new(LAYERS), &known, FindingKind::OrphanLayer)?;
+        scan.orphans(layout, Path::new(CONTAINERS), &known, FindingKind::OrphanContainer)?;
         let work = r.operations()?.iter().map(|o| crate::layout::work(o.id)).collect();
         scan.orphans(layout, Path::new(WORK), &work, FindingKind::OrphanWork)?;
         scan.strangers(layout, layout.names(Path::new("."))?);
@@ -100,6 +106,41 @@ impl Scan {
         Ok(())
     }
 
+    /// Containers without a directory, and run directories without a container; adds every container's place to `known`.
+    fn containers(
+        &mut self,
+        state: &State,
+        r: &Read<'_>,
+        planned: &[Planned],
+        known: &mut BTreeSet<PathBuf>,
+    ) -> Result<(), StateError> {
+        let layout = state.layout()?;
+        let mut ids: BTreeSet<String> = r.container_ids()?.into_iter().collect();
+        let under_way = planned.iter().filter_map(|plan| match plan {
+            Planned::Container(id) => Some(id.clone()),
+            Planned::Content(..) => None,
+        });
+        let under_way: BTreeSet<String> = under_way.collect();
+        for id in ids.difference(&under_way) {
+            let at = container(id);
+            let is_directory = |stat: rustix::fs::Stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+            if !layout.stat(&at)?.is_some_and(is_directory) {
+                let finding = Finding::new(FindingKind::MissingContainer, id.clone());
+                self.findings.push(finding.at(layout.root().join(&at)));
+            }
+            known.insert(at);
+        }
+        ids.extend(under_way);
+        for name in state.locks_directory().container_names()? {
+            if !ids.contains(&name) {
+                let path = state.container_run_dir(&name);
+                self.findings.push(Finding::new(FindingKind::OrphanRun, name.clone()).at(path));
+                self.remove_runs.push(name);
+            }
+        }
+        Ok(())
+    }
+
     fn orphans(
         &mut self,
         layout: &Layout,
@@ -122,7 +163,7 @@ impl Scan {
 
     fn strangers(&mut self, layout: &Layout, names: Vec<OsString>) {
         // SQLite makes the journal while it turns a new file to write-ahead logging.
-        let ours = [LEDGER, LOG, INDEX, LOCK, BLOBS, LAYERS, WORK, "ledger.db-journal", "lost+found"];
+        let ours = [LEDGER, LOG, INDEX, LOCK, BLOBS, LAYERS, CONTAINERS, WORK, "ledger.db-journal", "lost+found"];
         for name in names {
             if !ours.iter().any(|o| name == OsStr::new(o)) {
                 self.unknown(layout, Path::new(&name));
@@ -136,14 +177,21 @@ impl Scan {
     }
 }
 
+fn planned_place(plan: &Planned) -> PathBuf {
+    match plan {
+        Planned::Content(kind, digest) => place(*kind, digest),
+        Planned::Container(id) => container(id),
+    }
+}
+
 /// Bytes of the files below a path, for a person to read: what cannot be looked at counts as none.
 fn bytes_below(path: &Path) -> u64 {
     let mut bytes = 0;
     let mut left = vec![path.to_path_buf()];
     while let Some(path) = left.pop() {
         let Ok(stat) = rustix::fs::lstat(&path) else { continue };
-        match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
-            rustix::fs::FileType::Directory => {
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => {
                 left.extend(std::fs::read_dir(&path).into_iter().flatten().flatten().map(|entry| entry.path()));
             }
             _ => bytes += u64::try_from(stat.st_size).unwrap_or(0),

@@ -46,6 +46,9 @@ impl Write<'_> {
         self.execute(sql, [id.to_string()])?;
         let sql = "DELETE FROM plans WHERE operation = ?1 AND kind = 'layer' AND digest IN (SELECT key FROM layers)";
         self.execute(sql, [id.to_string()])?;
+        let sql = "DELETE FROM plans WHERE operation = ?1 AND kind = 'container'
+                   AND digest IN (SELECT id FROM containers WHERE removal IS NOT ?1)";
+        self.execute(sql, [id.to_string()])?;
         Ok(())
     }
 

@@ -1,5 +1,6 @@
 //! `kill -9` after every single system call of a load and of a removal, and recovery after each.
 
+use crate::containers;
 use crate::roles::play;
 use crate::store::{Sample, Scratch, names};
 use dhow_state::{CheckOptions, FindingKind, State};
@@ -35,6 +36,59 @@ fn killed_after(steps: u32, role: &str, scratch: &Scratch) -> bool {
             while !matches!(wait(), WaitStatus::Signaled(..) | WaitStatus::Exited(..)) {}
             player.child.wait().unwrap();
             return true;
+        }
+    }
+}
+
+/// Nothing half done is left, and the container is there with its directory or without either.
+fn is_there(state: &State, at: &str) -> bool {
+    assert_eq!(state.read(|r| r.operations()).unwrap(), [], "{at}");
+    assert_eq!(names(&state.root().join("work")), [""; 0], "{at}");
+    let mut report = state.check(&CheckOptions { repair: false, verify_blobs: true }, 0).unwrap();
+    report.findings.retain(|f| f.kind != FindingKind::StaleLock);
+    assert!(report.findings.is_empty(), "{at}: {report:?}");
+    let row = state.read(|r| r.container(&containers::id(1))).unwrap();
+    assert_eq!(state.container_dir(&containers::id(1)).join("rootfs/file").exists(), row.is_some(), "{at}");
+    row.is_some()
+}
+
+#[test]
+fn a_container_made_and_killed_anywhere_is_there_or_not() {
+    let scratch = Scratch::new();
+    let mut whole = 0;
+    for steps in 1.. {
+        let killed = killed_after(steps, "make", &scratch);
+        let state = scratch.open();
+        if is_there(&state, &format!("making killed after {steps}")) {
+            whole += 1;
+            assert!(containers::remove(&state, 1).unwrap());
+            assert!(!is_there(&state, "removed again"));
+        }
+        if !killed {
+            println!("{} system calls, whole in the last {whole}", steps - 1);
+            assert!(whole > 1 && steps > 30);
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_container_removed_and_killed_anywhere_is_there_or_gone() {
+    let scratch = Scratch::new();
+    containers::make(&scratch.open(), 1, None).unwrap();
+    let mut gone = 0;
+    for steps in 1.. {
+        let killed = killed_after(steps, "unmake", &scratch);
+        let state = scratch.open();
+        if !is_there(&state, &format!("removal killed after {steps}")) {
+            gone += 1;
+            assert!(!state.container_run_dir(&containers::id(1)).exists());
+            containers::make(&state, 1, None).unwrap();
+        }
+        if !killed {
+            println!("{} system calls, gone in the last {gone}", steps - 1);
+            assert!(gone > 1 && steps > 30);
+            break;
         }
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print what they measure")]
 
 mod check;
+mod containers;
 mod crash;
 mod events;
 mod garbage;

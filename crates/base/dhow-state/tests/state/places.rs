@@ -108,7 +108,7 @@ fn a_newer_store_is_refused_with_both_versions() {
     for access in [Access::ReadOnly, Access::ReadWrite] {
         let error = State::open(&scratch.places(), access).err().unwrap();
         assert_eq!(error.kind(), Kind::Unsupported);
-        assert!(error.to_string().contains("99") && error.to_string().contains("up to 1"), "{error}");
+        assert!(error.to_string().contains("99") && error.to_string().contains("up to 2"), "{error}");
         assert_eq!(error.hint().as_deref(), Some("use the newer dhow"));
     }
 }
@@ -224,7 +224,7 @@ fn a_transaction_that_fails_or_panics_did_not_happen() {
 
 fn crate_event(w: &dhow_state::Write<'_>) -> Result<(), StateError> {
     let (actor, attributes) = ("x".to_owned(), Default::default());
-    w.record_event(&dhow_state::NewEvent { time: 1, kind: "image", action: "tag", actor, attributes }).map(drop)
+    w.record_event(&dhow_state::NewEvent { time: 1, kind: "image", action: "tag".into(), actor, attributes }).map(drop)
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! They speak in lines that begin with `@`, because the test harness writes to the same place.
 
+use crate::containers;
 use crate::store::{Sample, places_in};
 use dhow_state::{Access, Durability, NewEvent, State, StateError};
 use std::collections::BTreeMap;
@@ -92,12 +93,14 @@ fn role() {
     let directory = PathBuf::from(std::env::var_os(DIRECTORY).unwrap());
     let open = |access| State::open(&places_in(&directory), access);
     match role.as_str() {
-        "load" | "remove" => {
+        "load" | "remove" | "make" | "unmake" => {
             let state = open(Access::ReadWrite).unwrap();
             say(rustix::thread::gettid().as_raw_nonzero());
             listen();
             match role.as_str() {
                 "load" => Sample::new(1).load(&state).unwrap(),
+                "make" => containers::make(&state, 1, None).unwrap(),
+                "unmake" => assert!(containers::remove(&state, 1).unwrap()),
                 _ => assert!(Sample::new(1).remove(&state).unwrap()),
             }
             say("done");
@@ -149,7 +152,7 @@ fn role() {
 
 pub(crate) fn record(state: &State, n: u32) -> Result<(), StateError> {
     let (actor, attributes) = (n.to_string(), BTreeMap::new());
-    let event = NewEvent { time: i64::from(n), kind: "image", action: "tag", actor, attributes };
+    let event = NewEvent { time: i64::from(n), kind: "image", action: "tag".into(), actor, attributes };
     state.write(Durability::Crash, |w| w.record_event(&event).map(drop))
 }
 
@@ -189,7 +192,7 @@ impl Sample {
         let event = NewEvent {
             time: 0,
             kind: "image",
-            action: "load",
+            action: "load".into(),
             actor: self.name.clone(),
             attributes: BTreeMap::from([("filler".to_owned(), "x".repeat(8000))]),
         };

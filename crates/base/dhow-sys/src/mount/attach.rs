@@ -49,14 +49,14 @@ pub fn unmount(path: &Path) -> Result<(), MountError> {
 
 /// `struct mount_attr` of mount_setattr(2), in its first version.
 #[repr(C)]
-struct MountAttr {
-    attr_set: u64,
-    attr_clr: u64,
-    propagation: u64,
-    userns_fd: u64,
+pub(super) struct MountAttr {
+    pub(super) attr_set: u64,
+    pub(super) attr_clr: u64,
+    pub(super) propagation: u64,
+    pub(super) userns_fd: u64,
 }
 
-const AT_EMPTY_PATH: c_uint = 0x1000;
+pub(super) const AT_EMPTY_PATH: c_uint = 0x1000;
 
 /// The number of mount_setattr: the same on every architecture whose table began with or joined the common one.
 const SYS_MOUNT_SETATTR: c_long = 442;
@@ -66,7 +66,12 @@ unsafe extern "C" {
     fn syscall(number: c_long, ...) -> c_long;
 }
 
-fn mount_setattr(dir: BorrowedFd<'_>, path: &CStr, flags: c_uint, attributes: &MountAttr) -> Result<(), io::Error> {
+pub(super) fn mount_setattr(
+    dir: BorrowedFd<'_>,
+    path: &CStr,
+    flags: c_uint,
+    attributes: &MountAttr,
+) -> Result<(), io::Error> {
     let path: *const c_char = path.as_ptr();
     // SAFETY: mount_setattr reads a NUL-terminated path and `size` bytes of a struct mount_attr. Both are borrowed for
     // longer than the call, the struct has exactly that layout, and the kernel writes to neither.

@@ -91,7 +91,7 @@ pub(crate) fn event(now: i64, action: &'static str, id: &Digest, name: Option<&R
     NewEvent {
         time: now,
         kind: "image",
-        action,
+        action: action.into(),
         actor: id.to_string(),
         attributes: BTreeMap::from([("name".to_owned(), name)]),
     }

@@ -1,4 +1,4 @@
-//! `image prune`: images that nobody names, or with `all` those that nobody uses.
+//! `image prune`: images that nobody names, or with `all` those that nobody uses; never those of containers.
 
 use super::load::event;
 use super::remove::{Removal, deleted_layers};
@@ -38,7 +38,8 @@ impl Engine {
             let mut pruned = Pruned::default();
             for image in Listed::all(w)? {
                 let named = !image.names.is_empty();
-                if (named && !request.all) || !request.filter.accepts(&image) {
+                let used = !w.containers_of_image(&image.id)?.is_empty();
+                if used || (named && !request.all) || !request.filter.accepts(&image) {
                     continue;
                 }
                 for name in &image.names {

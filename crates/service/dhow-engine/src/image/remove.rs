@@ -1,11 +1,16 @@
 //! `rmi`: names off images, and images without names off the disk.
+//!
+//! A container holds the image that it was made from, as in docker. Its last name is taken off only by force, and the
+//! image itself stays as long as the container: where docker, forced, drops an image that only stopped containers use
+//! and keeps its layers, here it stays whole, without a name.
 
 use super::load::event;
 use super::resolve::{Resolved, resolve};
 use crate::Engine;
+use crate::container::is_live;
 use crate::error::EngineError;
 use dhow_spec::{Digest, Reference};
-use dhow_state::{Durability, Garbage, Write};
+use dhow_state::{ContainerRow, Durability, Garbage, Write};
 
 /// What was done, in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +38,10 @@ impl Engine {
         let id = operation.id();
         operation.commit(Durability::PowerCut, |w| {
             let found = resolve(w, text)?;
+            let users = w.containers_of_image(&found.image.id)?;
+            self.judge_users(w, text, &found, &users, options)?;
             let mut done = self.untag(w, &found, options)?;
-            if w.tags_of(&found.image.id)?.is_empty() {
+            if w.tags_of(&found.image.id)?.is_empty() && users.is_empty() {
                 w.delete_image(&found.image.id)?;
                 w.record_event(&event(self.now(), "delete", &found.image.id, None))?;
                 done.push(Removal::Deleted(found.image.id.clone()));
@@ -44,6 +51,57 @@ impl Engine {
             done.extend(deleted_layers(&w.collect_garbage(id)?));
             Ok(done)
         })
+    }
+
+    /// Whether the containers of an image allow what is asked for: docker's rules and words.
+    fn judge_users(
+        &self,
+        w: &Write<'_>,
+        text: &str,
+        found: &Resolved,
+        users: &[ContainerRow],
+        options: RemoveOptions,
+    ) -> Result<(), EngineError> {
+        let Some(first) = users.first() else { return Ok(()) };
+        let short = found.image.id.short();
+        let refuse = |message: String, hint: &str| {
+            Err(EngineError::Conflict { message: format!("conflict: {message}"), hint: Some(hint.to_owned()) })
+        };
+        if found.tag.is_some() {
+            let last = w.tags_of(&found.image.id)?.len() == 1;
+            return match last && !options.force {
+                true => refuse(
+                    format!(
+                        "unable to remove repository reference \"{text}\" (must force) - container {} is using its \
+                         referenced image {short}",
+                        &first.id[..12]
+                    ),
+                    "remove the container first, or only the name with -f",
+                ),
+                false => Ok(()),
+            };
+        }
+        for user in users {
+            if is_live(self, user)? {
+                let id = &user.id[..12];
+                return refuse(
+                    format!(
+                        "unable to delete {short} (cannot be forced) - image is being used by running container {id}"
+                    ),
+                    "stop and remove the container first",
+                );
+            }
+        }
+        match options.force {
+            true => Ok(()),
+            false => refuse(
+                format!(
+                    "unable to delete {short} (must be forced) - image is being used by stopped container {}",
+                    &first.id[..12]
+                ),
+                "remove the container first",
+            ),
+        }
     }
 
     /// Takes off the names that the request covers.

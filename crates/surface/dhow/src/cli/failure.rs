@@ -38,6 +38,18 @@ impl Failure {
         Failure { message: message.into(), hint: None, code: FAILED, kind: None }
     }
 
+    /// With an exit code of its own.
+    pub(crate) fn with_code(mut self, code: u8) -> Failure {
+        self.code = code;
+        self
+    }
+
+    /// With the command's name in front and where its help is, as docker words what its `run` could not do.
+    pub(crate) fn of_command(mut self, name: &str) -> Failure {
+        self.message = format!("dhow: {}\n\nRun 'dhow {name} --help' for more information", self.message);
+        self
+    }
+
     /// With the next step.
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Failure {
         self.hint = Some(hint.into());

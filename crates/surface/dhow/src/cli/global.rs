@@ -99,6 +99,12 @@ impl Globals {
         if read_only { self.reader() } else { self.engine() }
     }
 
+    /// Opens the store for changes; signals do what they do. For commands that hand signals on, or wait: whatever they
+    /// leave half done, the next command undoes.
+    pub(crate) fn engine_plain(&self) -> Result<Engine, Failure> {
+        Ok(Engine::open(&self.places(), Access::ReadWrite, now, dhow_engine::Cancel::default())?)
+    }
+
     /// Opens the store for looking only.
     pub(crate) fn reader(&self) -> Result<Engine, Failure> {
         Ok(Engine::open(&self.places(), Access::ReadOnly, now, dhow_engine::Cancel::default())?)

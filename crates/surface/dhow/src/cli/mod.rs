@@ -3,9 +3,12 @@
 //! Each command is one file, `cli/<noun>/<verb>.rs`, with its arguments and a `run`. Words, output and exit codes are
 //! docker's; what docker prints on an error, dhow follows with the next step.
 
+mod container;
 mod failure;
 mod global;
 mod image;
+mod internal;
+mod moment;
 mod parse;
 mod signal;
 mod system;
@@ -36,16 +39,73 @@ const fn command(
 
 /// Every command, under each of its names; the first name is the one that help lists.
 const COMMANDS: &[Command] = &[
+    command(
+        &["attach"],
+        "Attach local standard input, output, and error streams to a running container",
+        container::attach::run,
+    ),
+    command(&["create"], "Create a new container", container::create::run),
+    command(&["events"], "Get real time events from the server", system::events::run),
+    command(&["exec"], "Execute a command in a running container", container::exec::run),
     command(&["history"], "Show the history of an image", image::history::run),
     command(&["images"], "List images", image::list::run),
     command(&["import"], "Import the contents from a tarball to create a filesystem image", image::import::run),
     command(&["info"], "Display system-wide information", system::info::run),
-    command(&["inspect"], "Return low-level information on dhow objects", image::inspect::run_any),
+    command(&["inspect"], "Return low-level information on dhow objects", container::inspect::run_any),
+    command(&["kill"], "Kill one or more running containers", container::kill::run),
     command(&["load"], "Load an image from a tar archive or STDIN", image::load::run),
+    command(&["logs"], "Fetch the logs of a container", container::logs::run),
+    command(&["pause"], "Pause all processes within one or more containers", container::pause::run),
+    command(&["ps"], "List containers", container::list::run),
+    command(&["rename"], "Rename a container", container::rename::run),
+    command(&["restart"], "Restart one or more containers", container::restart::run),
+    command(&["rm"], "Remove one or more containers", container::remove::run),
     command(&["rmi"], "Remove one or more images", image::remove::run),
+    command(&["run"], "Create and run a new container from an image", container::run::run),
     command(&["save"], "Save one or more images to a tar archive (streamed to STDOUT by default)", image::save::run),
+    command(&["start"], "Start one or more stopped containers", container::start::run),
+    command(&["stop"], "Stop one or more running containers", container::stop::run),
     command(&["tag"], "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", image::tag::run),
+    command(&["top"], "Display the running processes of a container", container::top::run),
+    command(&["unpause"], "Unpause all processes within one or more containers", container::pause::unpause),
     command(&["version"], "Show the dhow version information", system::version::run),
+    command(&["wait"], "Block until one or more containers stop, then print their exit codes", container::wait::run),
+    command(
+        &["container", "attach"],
+        "Attach local standard input, output, and error streams to a running container",
+        container::attach::run,
+    ),
+    command(&["container", "create"], "Create a new container", container::create::run),
+    command(&["container", "exec"], "Execute a command in a running container", container::exec::run),
+    command(
+        &["container", "inspect"],
+        "Display detailed information on one or more containers",
+        container::inspect::run,
+    ),
+    command(&["container", "kill"], "Kill one or more running containers", container::kill::run),
+    command(&["container", "logs"], "Fetch the logs of a container", container::logs::run),
+    command(&["container", "ls"], "List containers", container::list::run),
+    command(&["container", "list"], "", container::list::run),
+    command(&["container", "ps"], "", container::list::run),
+    command(&["container", "pause"], "Pause all processes within one or more containers", container::pause::run),
+    command(&["container", "rename"], "Rename a container", container::rename::run),
+    command(&["container", "restart"], "Restart one or more containers", container::restart::run),
+    command(&["container", "rm"], "Remove one or more containers", container::remove::run),
+    command(&["container", "remove"], "", container::remove::run),
+    command(&["container", "run"], "Create and run a new container from an image", container::run::run),
+    command(&["container", "start"], "Start one or more stopped containers", container::start::run),
+    command(&["container", "stop"], "Stop one or more running containers", container::stop::run),
+    command(&["container", "top"], "Display the running processes of a container", container::top::run),
+    command(
+        &["container", "unpause"],
+        "Unpause all processes within one or more containers",
+        container::pause::unpause,
+    ),
+    command(
+        &["container", "wait"],
+        "Block until one or more containers stop, then print their exit codes",
+        container::wait::run,
+    ),
     command(&["image", "history"], "Show the history of an image", image::history::run),
     command(
         &["image", "import"],
@@ -66,11 +126,13 @@ const COMMANDS: &[Command] = &[
     ),
     command(&["image", "tag"], "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", image::tag::run),
     command(&["system", "check"], "Check the store, and with --repair remove what nothing owns", system::check::run),
+    command(&["system", "events"], "Get real time events from the server", system::events::run),
     command(&["system", "info"], "Display system-wide information", system::info::run),
 ];
 
 /// Nouns, with what help says of them.
-const NOUNS: &[(&str, &str)] = &[("image", "Manage images"), ("system", "Manage dhow")];
+const NOUNS: &[(&str, &str)] =
+    &[("container", "Manage containers"), ("image", "Manage images"), ("system", "Manage dhow")];
 
 /// Runs the command line and says how the process ends.
 pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
@@ -87,8 +149,11 @@ fn dispatch(globals: &Globals, words: Vec<OsString>) -> Ended {
     }
     let text: Vec<_> = words.iter().take(2).map(|w| w.to_string_lossy()).collect();
     let Some(first) = text.first() else { return parse::print(&help()) };
-    if first == "help" {
-        return dispatch_help(globals, &words[1..]);
+    match first.as_ref() {
+        "help" => return dispatch_help(globals, &words[1..]),
+        "internal" => return internal::run(globals, &words),
+        "init" => return internal::init(&words),
+        _ => {}
     }
     if let Some((noun, about)) = NOUNS.iter().find(|(noun, _)| noun == first) {
         return dispatch_noun(globals, noun, about, words);

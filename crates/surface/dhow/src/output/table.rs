@@ -95,18 +95,23 @@ const PADDING: usize = 3;
 /// wide each, as they do in Go.
 pub(crate) fn align(text: &str) -> String {
     // A form feed ends a line and all columns.
-    let sections: Vec<_> = text.split('\u{c}').map(align_section).collect();
+    let sections: Vec<_> = text.split('\u{c}').map(|section| align_section(section, MIN_WIDTH)).collect();
     sections.join("\n")
 }
 
-fn align_section(text: &str) -> String {
+/// As [`align`], with columns at least as wide as those of docker's `top`.
+pub(crate) fn align_wide(text: &str) -> String {
+    align_section(text, 20)
+}
+
+fn align_section(text: &str, min_width: usize) -> String {
     let lines: Vec<Vec<&str>> = text.split('\n').map(|line| line.split(['\t', '\u{b}']).collect()).collect();
-    let mut widths: Vec<Vec<usize>> = lines.iter().map(|cells| vec![MIN_WIDTH; cells.len() - 1]).collect();
+    let mut widths: Vec<Vec<usize>> = lines.iter().map(|cells| vec![min_width; cells.len() - 1]).collect();
     let columns = widths.iter().map(Vec::len).max().unwrap_or(0);
     for column in 0..columns {
         for block in blocks(&widths, column) {
             let width = |line: usize| lines[line][column].chars().count() + PADDING;
-            let widest = block.clone().map(width).max().unwrap_or(0).max(MIN_WIDTH);
+            let widest = block.clone().map(width).max().unwrap_or(0).max(min_width);
             for line in block {
                 widths[line][column] = widest;
             }

@@ -1,4 +1,4 @@
-//! `image inspect`, and `inspect` for whatever there is (images, so far).
+//! `image inspect`
 
 use crate::cli::parse::{self, Count, Shape};
 use crate::cli::{Ended, Failure, Globals, global};
@@ -24,58 +24,19 @@ const SHAPE: Shape = Shape {
     count: Count::AtLeast(1),
 };
 
-#[derive(clap::Args)]
-struct InspectAny {
-    /// Format output using a custom template: 'json' or a Go TEMPLATE
-    #[arg(short, long, value_name = "string")]
-    format: Option<String>,
-    /// Display total file sizes if the type is container
-    #[arg(short, long)]
-    size: bool,
-    /// Only inspect objects of the given type
-    #[arg(long = "type", value_name = "string")]
-    kind: Option<String>,
-    #[arg(hide = true)]
-    names: Vec<OsString>,
-}
-
-const SHAPE_ANY: Shape = Shape {
-    usage: "[OPTIONS] NAME|ID [NAME|ID...]",
-    about: "Return low-level information on dhow objects",
-    aliases: "",
-    count: Count::AtLeast(1),
-};
-
 pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     let Some(args) = parse::parse::<Inspect>(&SHAPE, words, |a| a.images.len())? else { return Ok(0) };
-    inspect(globals, args.format.as_deref(), &args.images, "")
+    inspect(globals, args.format.as_deref(), &args.images)
 }
 
-pub(crate) fn run_any(globals: &Globals, words: Vec<OsString>) -> Ended {
-    let Some(args) = parse::parse::<InspectAny>(&SHAPE_ANY, words, |a| a.names.len())? else { return Ok(0) };
-    match args.kind.as_deref() {
-        None | Some("" | "image") => inspect(globals, args.format.as_deref(), &args.names, "object"),
-        Some(kind) => {
-            Err(Failure::error(format!("cannot inspect objects of type {kind:?}")).with_hint("known types are: image"))
-        }
-    }
-}
-
-fn inspect(globals: &Globals, format: Option<&str>, names: &[OsString], what: &str) -> Ended {
+fn inspect(globals: &Globals, format: Option<&str>, names: &[OsString]) -> Ended {
     let mut inspection = Inspection::new(format)?;
     let engine = globals.reader()?;
     let mut code = 0;
     for name in names {
-        let name = global::text(name);
-        match engine.inspect_image(&name) {
+        match engine.inspect_image(&global::text(name)) {
             Ok(found) => inspection.add(document(&found)),
-            Err(error) => {
-                let missing = matches!(&error, dhow_engine::EngineError::NoSuchImage(_));
-                code = match missing && !what.is_empty() {
-                    true => Failure::error(format!("No such {what}: {name}")).report(),
-                    false => Failure::from(error).report(),
-                };
-            }
+            Err(error) => code = Failure::from(error).report(),
         }
     }
     parse::print(&inspection.render()?)?;
@@ -83,7 +44,7 @@ fn inspect(globals: &Globals, format: Option<&str>, names: &[OsString], what: &s
 }
 
 /// The document that docker shows for an image.
-fn document(image: &Inspected) -> Value {
+pub(crate) fn document(image: &Inspected) -> Value {
     let found = &image.found;
     let config = &image.config;
     let mut document = Map::new();

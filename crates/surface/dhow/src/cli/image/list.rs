@@ -1,5 +1,6 @@
 //! `images`, `image ls`
 
+use crate::cli::moment::moment;
 use crate::cli::parse::{self, Count, Shape};
 use crate::cli::{Ended, Failure, Globals, global};
 use crate::output::table::List;
@@ -136,20 +137,6 @@ fn rows(image: &Listed, filter: &ImageFilter, look: &Look) -> Vec<Value> {
             row(&name.reference.familiar_name(), tag, if digests { &digest } else { NONE })
         })
         .collect()
-}
-
-/// A moment as filters give it: how long ago (`24h`, `1h30m`), RFC 3339, a date, or seconds since 1970.
-fn moment(text: &str, now: i64) -> Option<i64> {
-    const SECOND: i64 = 1_000_000_000;
-    if let Ok(seconds) = text.parse::<i64>() {
-        return seconds.checked_mul(SECOND);
-    }
-    if let Ok(ago) = text.parse::<jiff::SignedDuration>() {
-        return now.checked_sub(i64::try_from(ago.as_nanos()).ok()?);
-    }
-    let zone = jiff::tz::TimeZone::system();
-    let local = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(zone).ok();
-    units::parse_rfc3339(text).or_else(|| i64::try_from(local()?.timestamp().as_nanosecond()).ok())
 }
 
 /// The filters of a command line, of those that the command knows.

@@ -4,7 +4,9 @@ use crate::cli::parse::{self, Count, Shape};
 use crate::cli::{Ended, Globals};
 use crate::output::inspect::render_one;
 use crate::output::units;
+use dhow_engine::container::{self, view::Container};
 use dhow_engine::system::info::Info;
+use dhow_runtime::status::Status;
 use serde_json::{Value, json};
 use std::ffi::OsString;
 
@@ -26,20 +28,39 @@ const SHAPE: Shape = Shape {
 
 pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     let Some(args) = parse::parse::<Information>(&SHAPE, words, |a| a.rest.len())? else { return Ok(0) };
-    let info = globals.engine_or_reader()?.info()?;
+    let engine = globals.engine_or_reader()?;
+    let (info, counts) = (engine.info()?, Counts::of(&container::list(&engine)?));
     match args.format.as_deref().filter(|f| !f.is_empty()) {
-        Some(format) => parse::print(&render_one(format, &document(&info), "system.dockerInfo")?),
-        None => parse::print(&text(&info)),
+        Some(format) => parse::print(&render_one(format, &document(&info, &counts), "system.dockerInfo")?),
+        None => parse::print(&text(&info, &counts)),
     }
 }
 
-fn document(info: &Info) -> Value {
+/// How many containers there are.
+struct Counts {
+    all: usize,
+    running: usize,
+    paused: usize,
+}
+
+impl Counts {
+    fn of(containers: &[Container]) -> Counts {
+        let count = |status: Status| containers.iter().filter(|c| c.status == status).count();
+        Counts { all: containers.len(), running: count(Status::Running), paused: count(Status::Paused) }
+    }
+
+    fn stopped(&self) -> usize {
+        self.all - self.running - self.paused
+    }
+}
+
+fn document(info: &Info, counts: &Counts) -> Value {
     json!({
         "ID": info.store_id,
-        "Containers": 0,
-        "ContainersRunning": 0,
-        "ContainersPaused": 0,
-        "ContainersStopped": 0,
+        "Containers": counts.all,
+        "ContainersRunning": counts.running,
+        "ContainersPaused": counts.paused,
+        "ContainersStopped": counts.stopped(),
         "Images": info.usage.images,
         "Driver": info.snapshots.driver(),
         "DriverStatus": driver_status(info),
@@ -66,7 +87,7 @@ fn driver_status(info: &Info) -> Value {
     json!([["Backing Filesystem", info.file_system], ["Mount Method", info.snapshots.method()],])
 }
 
-fn text(info: &Info) -> String {
+fn text(info: &Info, counts: &Counts) -> String {
     let machine = &info.machine;
     let mut text = format!("Client: dhow\n Version:    {}\n\nStore:\n", env!("CARGO_PKG_VERSION"));
     let mut line = |name: &str, value: String| text.push_str(&format!(" {name}: {value}\n"));
@@ -74,6 +95,10 @@ fn text(info: &Info) -> String {
     line("Data Root", info.root.display().to_string());
     line("Run Root", info.run_root.display().to_string());
     line("Read Only", info.read_only.to_string());
+    line("Containers", counts.all.to_string());
+    line(" Running", counts.running.to_string());
+    line(" Paused", counts.paused.to_string());
+    line(" Stopped", counts.stopped().to_string());
     line("Images", info.usage.images.to_string());
     line("Layers", format!("{} ({})", info.usage.layers.0, units::human_size(info.usage.layers.1)));
     line("Blobs", format!("{} ({})", info.usage.blobs.0, units::human_size(info.usage.blobs.1)));

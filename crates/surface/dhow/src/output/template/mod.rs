@@ -29,6 +29,7 @@ use serde_json::Value;
 
 use value::Val;
 
+pub(crate) use quote::quote;
 pub(crate) use value::Shape;
 
 /// Why a template can't be used. Both kinds read as docker prints them.

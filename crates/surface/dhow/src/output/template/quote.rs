@@ -88,7 +88,7 @@ fn digits(text: &str, count: usize, radix: u32) -> Option<(u32, &str)> {
 }
 
 /// `text` in double quotes with what can't be printed escaped.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     quote_with(text, '"', false)
 }
 

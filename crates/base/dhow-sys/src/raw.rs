@@ -1,0 +1,42 @@
+//! The system calls that neither rustix nor the standard library has, by number: syscall(2) of the C library.
+//!
+//! Private to this crate: each caller says why its arguments are what the kernel expects.
+
+use std::ffi::{c_int, c_long};
+use std::io;
+
+/// Numbers of the common table, the same on every architecture that joined it.
+pub(crate) const CLONE3: c_long = 435;
+/// Ditto.
+pub(crate) const CLOSE_RANGE: c_long = 436;
+
+/// Numbers that each architecture has its own of: those older than the common table.
+#[cfg(target_arch = "x86_64")]
+mod own {
+    use std::ffi::c_long;
+    pub(crate) const RT_SIGACTION: c_long = 13;
+    pub(crate) const RT_SIGPROCMASK: c_long = 14;
+    pub(crate) const KEYCTL: c_long = 250;
+}
+
+#[cfg(any(target_arch = "aarch64", target_arch = "riscv64"))]
+mod own {
+    use std::ffi::c_long;
+    pub(crate) const RT_SIGACTION: c_long = 134;
+    pub(crate) const RT_SIGPROCMASK: c_long = 135;
+    pub(crate) const KEYCTL: c_long = 219;
+}
+
+pub(crate) use own::{KEYCTL, RT_SIGACTION, RT_SIGPROCMASK};
+
+unsafe extern "C" {
+    /// syscall(2).
+    pub(crate) fn syscall(number: c_long, ...) -> c_long;
+    /// _exit(2): ends the process without running anything that was left for its end.
+    pub(crate) safe fn _exit(status: c_int) -> !;
+}
+
+/// The result of a system call that gives -1 and `errno`.
+pub(crate) fn checked(result: c_long) -> io::Result<c_long> {
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}

@@ -1,0 +1,182 @@
+//! The new process, from its first instruction to its exec: a list of steps, to be read from top to bottom.
+//!
+//! It runs on a copy of the caller's memory and shares nothing with it but descriptors. What it is to do was worked out
+//! before ([`Plan`](super::plan::Plan)); here it is only done. Each step has a name, and what goes wrong is told with it.
+
+mod credentials;
+mod devices;
+pub(super) mod failure;
+pub(super) mod kernel;
+mod mounts;
+mod namespaces;
+mod paths;
+mod place;
+mod program;
+mod root;
+mod streams;
+
+use super::Stdio;
+use super::conversation::Channel;
+use super::plan::{Container, process::Program};
+use crate::cgroup::Entry;
+use crate::seccomp::Filter;
+use dhow_sys::clone::{Namespaces, Relation, clone};
+use failure::{Context, Failure};
+use oci_spec::runtime::LinuxNamespaceType;
+use std::ffi::CString;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+/// What the new process knows, and what it gathers on its way.
+pub(super) struct Child<'a> {
+    pub(super) program: &'a Program,
+    pub(super) container: &'a Container,
+    pub(super) channel: Channel,
+    pub(super) stdio: &'a Stdio<'a>,
+    pub(super) cgroup: &'a Entry<'a>,
+    pub(super) seccomp: Option<&'a Filter>,
+    /// Namespaces to join, each held by a descriptor.
+    pub(super) join: &'a [(LinuxNamespaceType, OwnedFd)],
+    /// The process whose namespaces are entered, and which of them.
+    pub(super) enter: Option<(BorrowedFd<'a>, Namespaces)>,
+    /// The root directory of the container.
+    pub(super) root: Option<OwnedFd>,
+    /// Detached clones of what is bound, in the order of the mounts.
+    pub(super) sources: &'a [Option<OwnedFd>],
+    /// File systems that become read-only once their contents have been made.
+    pub(super) read_only_later: Vec<OwnedFd>,
+    /// A procfs that nobody else has a name for.
+    pub(super) procfs: Option<OwnedFd>,
+    /// The program, found.
+    pub(super) path: CString,
+}
+
+/// One thing to do.
+type Step = fn(&mut Child<'_>) -> Result<(), Failure>;
+
+/// What happens with the caller's rights and in his user and pid namespace.
+const BEFORE: &[(&str, Step)] = &[
+    ("process", namespaces::leave_the_caller),
+    ("control group", namespaces::enter_cgroup),
+    ("joining namespaces", namespaces::join),
+];
+
+/// What happens in the namespaces of the container.
+const STEPS: &[(&str, Step)] = &[
+    ("user namespace", namespaces::become_root),
+    ("session", namespaces::session),
+    ("standard streams", streams::files),
+    ("control group namespace", namespaces::unshare_cgroup),
+    ("network", namespaces::loopback),
+    ("names", kernel::names),
+    ("propagation", root::keep_mounts_in),
+    ("root", root::attach),
+    ("mounts", mounts::mounts),
+    ("devices", devices::devices),
+    ("terminal", streams::terminal),
+    ("masked paths", paths::mask),
+    ("read-only paths", paths::make_read_only),
+    ("kernel parameters", kernel::parameters),
+    ("label", kernel::label),
+    ("pivot", root::pivot),
+    ("working directory", program::working_directory),
+    ("root attributes", root::attributes),
+    ("descriptors", program::close_descriptors),
+    ("limits", credentials::limits),
+    ("bounding set", credentials::bounding_set),
+    ("user", credentials::user),
+    ("no new privileges", credentials::no_new_privileges),
+    ("capabilities", credentials::capabilities),
+    ("program", program::find),
+    ("seccomp", credentials::privileged_seccomp),
+    ("gate", program::gate),
+    ("seccomp", credentials::seccomp),
+    ("exec", program::execute),
+];
+
+/// What happens before a running container is entered.
+const BEFORE_ENTERING: &[(&str, Step)] = &[
+    ("process", namespaces::leave_the_caller),
+    ("oom score", kernel::oom_score),
+    ("label", kernel::label),
+    ("control group", namespaces::enter_cgroup),
+    ("entering namespaces", namespaces::enter),
+];
+
+/// What happens in it.
+const STEPS_INSIDE: &[(&str, Step)] = &[
+    ("session", namespaces::session),
+    ("root", root::open),
+    ("standard streams", streams::files),
+    ("terminal", streams::terminal),
+    ("working directory", program::working_directory),
+    ("descriptors", program::close_descriptors),
+    ("limits", credentials::limits),
+    ("bounding set", credentials::bounding_set),
+    ("user", credentials::user),
+    ("no new privileges", credentials::no_new_privileges),
+    ("capabilities", credentials::capabilities),
+    ("program", program::find),
+    ("seccomp", credentials::privileged_seccomp),
+    ("seccomp", credentials::seccomp),
+    ("exec", program::execute),
+];
+
+impl Child<'_> {
+    /// Starts the container. Only comes back when something is wrong.
+    pub(super) fn start(mut self) -> u8 {
+        if !needs_sibling(self.join, self.container) {
+            return self.run(&[BEFORE, STEPS]);
+        }
+        // Namespaces of pids are for children, and the new user namespace must not be ours yet while we join others.
+        let namespaces = self.container.namespaces.unwrap_or(Namespaces::empty());
+        self.go_on_in_a_sibling(BEFORE, namespaces, STEPS)
+    }
+
+    /// Enters a running container. Only comes back when something is wrong, and in the process that nobody waits for.
+    pub(super) fn enter(mut self) -> u8 {
+        self.go_on_in_a_sibling(BEFORE_ENTERING, Namespaces::empty(), STEPS_INSIDE)
+    }
+
+    fn go_on_in_a_sibling(&mut self, before: &[(&str, Step)], namespaces: Namespaces, steps: &[(&str, Step)]) -> u8 {
+        if !self.all_done(before) {
+            return 1;
+        }
+        let relation = Relation { namespaces, cgroup: None, sibling: true };
+        let made = clone(&relation, || self.run(&[steps]));
+        let told = made
+            .context(|| "cannot make the process".to_owned())
+            .and_then(|sibling| self.channel.tell_sibling(sibling.pid).context(|| "cannot tell its pid".to_owned()));
+        match told {
+            Ok(()) => 0,
+            Err(failure) => {
+                self.channel.complain("clone", &failure);
+                1
+            }
+        }
+    }
+
+    fn run(&mut self, lists: &[&[(&str, Step)]]) -> u8 {
+        for steps in lists {
+            if !self.all_done(steps) {
+                return 1;
+            }
+        }
+        unreachable!("the last step is the exec, which comes back with an error if at all")
+    }
+
+    fn all_done(&mut self, steps: &[(&str, Step)]) -> bool {
+        for (name, step) in steps {
+            if let Err(failure) = step(self) {
+                self.channel.complain(name, &failure);
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// Whether the container's first process must be made by another new process, in between.
+pub(super) fn needs_sibling(join: &[(LinuxNamespaceType, OwnedFd)], container: &Container) -> bool {
+    let joins = |kind| join.iter().any(|(joined, _)| *joined == kind);
+    joins(LinuxNamespaceType::Pid) || joins(LinuxNamespaceType::User) || (container.maps_users() && !join.is_empty())
+}

@@ -1,0 +1,130 @@
+//! The caller's side: a new process as long as it is not certain that it will live, and what it says meanwhile.
+
+use super::child::kernel::write_file;
+use super::conversation::{Channel, Message};
+use super::plan::Plan;
+use crate::error::RuntimeError;
+use dhow_sys::clone::Cloned;
+use dhow_sys::mount::{FsContext, MountAttrFlags};
+use dhow_sys::pidfd::{self, Exit};
+use oci_spec::runtime::LinuxIdMapping;
+use rustix::process::Signal;
+use std::fmt::Write as _;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+
+/// A process that ends, and is reaped, unless it is kept.
+#[derive(Debug)]
+pub(super) struct Held {
+    process: Option<Cloned>,
+}
+
+impl Held {
+    pub(super) fn new(process: Cloned) -> Held {
+        Held { process: Some(process) }
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.process.as_ref().expect("it is only taken by what consumes us").pid
+    }
+
+    /// Lets it live.
+    pub(super) fn keep(mut self) -> Cloned {
+        self.process.take().expect("it is only taken by what consumes us")
+    }
+
+    /// Waits for its end.
+    pub(super) fn reap(mut self) -> io::Result<Exit> {
+        let process = self.process.take().expect("it is only taken by what consumes us");
+        pidfd::wait(process.pidfd.as_fd())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(process) = self.process.take() {
+            // Both fail only when it has ended and was reaped by somebody else.
+            let _ = pidfd::signal(process.pidfd.as_fd(), Signal::KILL);
+            let _ = pidfd::wait(process.pidfd.as_fd());
+        }
+    }
+}
+
+/// A new process that has come as far as it gets by itself.
+#[derive(Debug)]
+pub(super) struct SetUp {
+    pub(super) process: Held,
+    pub(super) channel: Channel,
+    pub(super) terminal: Option<OwnedFd>,
+    /// Whether it is the one that another, in between, has made in its place.
+    pub(super) in_sibling: bool,
+}
+
+/// How far it came.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// It waits at the gate.
+    Gate,
+    /// It has closed its end, by an exec or by its end.
+    End,
+}
+
+/// An error of the caller's side.
+pub(super) fn failed(step: &str, what: &str, error: &io::Error) -> RuntimeError {
+    RuntimeError::Step { step: step.to_owned(), message: format!("{what}: {error}"), errno: error.raw_os_error() }
+}
+
+/// Listens to a new process, and does for it what it asks for.
+pub(super) fn listen(process: Cloned, channel: Channel, plan: &Plan) -> Result<(SetUp, Reached), RuntimeError> {
+    let mut set_up = SetUp { process: Held::new(process), channel, terminal: None, in_sibling: false };
+    // A process in between that has made another one in its place.
+    let mut before: Option<Held> = None;
+    let reached = loop {
+        let message = set_up.channel.next().map_err(|e| failed("start", "cannot hear of the new process", &e))?;
+        match message {
+            Some(Message::MapIds) => {
+                map_ids(set_up.process.pid(), plan)?;
+                set_up.channel.go().map_err(|e| failed("user namespace", "cannot go on", &e))?;
+            }
+            Some(Message::Sibling(pid)) => {
+                // It is our child and has not been reaped: the number cannot be anybody else's.
+                let pidfd = pidfd::open(pid).map_err(|e| failed("start", "cannot hold the new process", &e))?;
+                let sibling = Held::new(Cloned { pid, pidfd });
+                set_up.in_sibling = true;
+                before = Some(std::mem::replace(&mut set_up.process, sibling));
+            }
+            Some(Message::Terminal(master)) => set_up.terminal = Some(master),
+            Some(Message::Ready) => break Reached::Gate,
+            Some(Message::Failed(error)) => return Err(error),
+            None => break Reached::End,
+        }
+    };
+    if let Some(before) = before {
+        before.reap().map_err(|e| failed("start", "cannot reap the process in between", &e))?;
+    }
+    Ok((set_up, reached))
+}
+
+/// Writes the maps of a new user namespace (user_namespaces(7)).
+fn map_ids(pid: u32, plan: &Plan) -> Result<(), RuntimeError> {
+    write_of_process(pid, "uid_map", &lines(&plan.container.uids))?;
+    write_of_process(pid, "gid_map", &lines(&plan.container.gids))
+}
+
+fn lines(mappings: &[LinuxIdMapping]) -> String {
+    let mut text = String::new();
+    for mapping in mappings {
+        let _ = writeln!(text, "{} {} {}", mapping.container_id(), mapping.host_id(), mapping.size());
+    }
+    text
+}
+
+/// Writes to a file of `/proc/<pid>`, through a procfs that nobody has mounted anything in.
+pub(super) fn write_of_process(pid: u32, name: &str, value: &str) -> Result<(), RuntimeError> {
+    let fail = |e: &io::Error| failed("process", &format!("cannot write {value:?} to /proc/{pid}/{name}"), e);
+    let procfs = FsContext::open("proc").and_then(|context| context.mount(MountAttrFlags::empty()));
+    let procfs = procfs.map_err(|e| fail(&e.source))?;
+    let path = PathBuf::from(pid.to_string()).join(name);
+    write_file(procfs.as_fd(), &path, value).map_err(|e| fail(&e))
+}

@@ -1,0 +1,304 @@
+//! From a plan to a container that runs.
+
+use super::clients::Client;
+use super::input::Input;
+use super::watch::{Brief, Source, Watch};
+use super::{Talk, now};
+use crate::failure::Failure;
+use crate::log::{Stream, Writer};
+use crate::plan::{ExitRecord, Plan, Stdin, VERSION};
+use crate::wire::Message;
+use dhow_runtime::RuntimeError;
+use dhow_runtime::cgroup::{Cgroup, Entry, Hierarchies};
+use dhow_runtime::seccomp::Filter;
+use dhow_runtime::start::{Running, Start, Stdio, start};
+use dhow_sys::lock::{Locked, Share, Wait};
+use dhow_sys::process::ProcessIdentity;
+use dhow_sys::terminal;
+use oci_spec::runtime::{LinuxNamespaceType, LinuxResources};
+use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+use rustix::pipe::{PipeFlags, pipe_with};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::time::Duration;
+
+/// The lock of a run directory.
+const LOCK: &str = "supervisor.lock";
+/// The socket of a run directory.
+pub(crate) const SOCKET: &str = "supervisor.sock";
+
+/// Why there is nothing to watch.
+enum Quit {
+    /// The launcher is gone, or has thought better of it.
+    Alone,
+    /// The launcher is to be told.
+    Failed(Failure),
+}
+
+impl From<RuntimeError> for Quit {
+    fn from(error: RuntimeError) -> Quit {
+        Quit::Failed(error.into())
+    }
+}
+
+/// What went wrong with which step of our own.
+fn failed(what: &'static str) -> impl Fn(io::Error) -> Quit {
+    move |error| Quit::Failed(Failure::of(what, &error))
+}
+
+/// What others can see, and what is to be taken back when the start fails.
+#[derive(Default)]
+struct Made {
+    group: Option<Cgroup>,
+    run_dir: Option<std::path::PathBuf>,
+}
+
+impl Made {
+    fn take_back(self) {
+        if let Some(run_dir) = self.run_dir {
+            let _ = std::fs::remove_file(run_dir.join(SOCKET));
+        }
+        if let Some(group) = self.group {
+            let _ = group.kill();
+            let _ = group.remove();
+        }
+    }
+}
+
+/// Starts the container that the launcher asks for. None when it did not come to that; the launcher knows why.
+pub(super) fn launch(mut talk: Talk, streams: u8) -> Option<Watch> {
+    let mut made = Made::default();
+    let failure = match hear_plan(&mut talk) {
+        Err(quit) => quit,
+        Ok(plan) => match bring_up(&mut talk, &plan, &mut made) {
+            Ok(up) => return Some(watch(talk, streams, &plan, up)),
+            Err(quit) => quit,
+        },
+    };
+    made.take_back();
+    // Last, so that who hears of the failure finds nothing left.
+    if let Quit::Failed(failure) = failure {
+        let bytes = serde_json::to_vec(&failure).expect("texts and numbers are JSON");
+        let _ = talk.tell(Message::Failed(&bytes));
+    }
+    None
+}
+
+fn hear_plan(talk: &mut Talk) -> Result<Plan, Quit> {
+    talk.tell(Message::Welcome { version: VERSION }).map_err(|_| Quit::Alone)?;
+    talk.wait().map_err(|_| Quit::Alone)?;
+    match talk.inbox.next() {
+        Ok(Some(Message::Plan(bytes))) => Plan::from_bytes(bytes).map_err(failed("read the plan")),
+        _ => Err(Quit::Failed(Failure::of("read the plan", &io::ErrorKind::InvalidData.into()))),
+    }
+}
+
+/// A container whose program has been executed.
+struct Up {
+    running: Running,
+    stdio: Ours,
+    listener: OwnedFd,
+    lock: OwnedFd,
+    log: Option<Writer>,
+    started: i64,
+    kept: Vec<OwnedFd>,
+}
+
+fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
+    // Fails only for who leads a session already, which is as good.
+    let _ = rustix::process::setsid();
+    rustix::process::chdir("/").map_err(|e| failed("change to /")(e.into()))?;
+    let lock = lock(&plan.run_dir).map_err(failed("lock the run directory"))?;
+    ExitRecord::clear(&plan.run_dir).map_err(failed("clear the exit record"))?;
+    let listener = listen(&plan.run_dir).map_err(failed("listen on the socket"))?;
+    made.run_dir = Some(plan.run_dir.clone());
+
+    let mut descriptors = std::mem::take(&mut talk.descriptors).into_iter();
+    let root = descriptors.next().ok_or_else(too_few)?;
+    let mut join: Vec<(LinuxNamespaceType, OwnedFd)> = Vec::new();
+    for kind in &plan.join {
+        join.push((*kind, descriptors.next().ok_or_else(too_few)?));
+    }
+    let kept: Vec<OwnedFd> = descriptors.collect();
+
+    let hierarchies = match plan.cgroup.is_some() || plan.supervisor_cgroup.is_some() {
+        true => Some(Hierarchies::detect()?),
+        false => None,
+    };
+    let linux = plan.spec.linux().as_ref();
+    if let (Some(on), Some(path)) = (&hierarchies, &plan.cgroup) {
+        let unlimited = LinuxResources::default();
+        let resources = linux.and_then(|linux| linux.resources().as_ref()).unwrap_or(&unlimited);
+        made.group = Some(Cgroup::create(on, path, resources)?);
+    }
+    let filter = linux.and_then(|linux| linux.seccomp().as_ref()).map(Filter::compile).transpose()?;
+    let (theirs, mut stdio) = stdio(plan).map_err(failed("make pipes"))?;
+    let waiting = start(Start {
+        spec: &plan.spec,
+        root: root.as_fd(),
+        stdio: match (&theirs, plan.terminal) {
+            (_, Some(size)) => Stdio::Terminal { size },
+            (Some(files), None) => Stdio::Files([files[0].as_fd(), files[1].as_fd(), files[2].as_fd()]),
+            (None, None) => unreachable!("without a terminal there are pipes"),
+        },
+        cgroup: made.group.as_ref().map_or(Entry::None, Cgroup::entry),
+        seccomp: filter.as_ref(),
+        join: &join,
+    })?;
+    drop((theirs, root, join, filter));
+    let pid = waiting.pid();
+    let identity = ProcessIdentity::of(pid).map_err(failed("identify the container"))?;
+    let start_time = identity.start_time;
+    talk.tell(Message::Waiting { pid, start_time }).map_err(|_| Quit::Alone)?;
+
+    // While the launcher writes that down.
+    if let (Some(on), Some(path)) = (&hierarchies, &plan.supervisor_cgroup) {
+        enter_group(on, path, &plan.run_dir)?;
+    }
+    // The container has been cloned already, so it keeps its own.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "-999");
+    let log = plan.log.as_ref().map(Writer::open).transpose().map_err(failed("open the log"))?;
+
+    wait_for_go(talk)?;
+    let started = now();
+    let mut running = waiting.release()?;
+    if let Some(master) = running.terminal.take() {
+        stdio.take_terminal(master, plan.stdin).map_err(failed("take the terminal"))?;
+    }
+    Ok(Up { running, stdio, listener, lock, log, started, kept })
+}
+
+fn too_few() -> Quit {
+    Quit::Failed(Failure::of("take the descriptors", &io::Error::new(io::ErrorKind::InvalidData, "too few")))
+}
+
+fn wait_for_go(talk: &mut Talk) -> Result<(), Quit> {
+    talk.wait().map_err(|_| Quit::Alone)?;
+    match talk.inbox.next() {
+        Ok(Some(Message::Go)) => Ok(()),
+        _ => Err(Quit::Alone),
+    }
+}
+
+fn watch(talk: Talk, streams: u8, plan: &Plan, up: Up) -> Watch {
+    // Who is gone by now does not keep the container from running.
+    let told = talk.tell(Message::Started);
+    let _ = rustix::io::ioctl_fionbio(&talk.socket, true);
+    let mut launcher = Client::known(talk.socket, talk.inbox, Some(streams));
+    launcher.gone = told.is_err();
+    Watch {
+        brief: Brief::of(plan, up.started),
+        pidfd: up.running.pidfd,
+        sources: up.stdio.sources,
+        input: up.stdio.input,
+        peer: up.stdio.peer,
+        listener: up.listener,
+        clients: vec![launcher],
+        log: up.log,
+        lock: Some(up.lock),
+        kept: up.kept,
+        lean: false,
+        recorded: false,
+        buffer: Vec::new(),
+    }
+}
+
+/// Our ends of the container's standard streams.
+#[derive(Default)]
+struct Ours {
+    sources: Vec<Source>,
+    input: Option<Input>,
+    peer: Option<OwnedFd>,
+}
+
+impl Ours {
+    fn take_terminal(&mut self, master: OwnedFd, stdin: Stdin) -> io::Result<()> {
+        rustix::io::ioctl_fionbio(&master, true)?;
+        self.peer = Some(terminal::open_peer(master.as_fd())?);
+        if stdin != Stdin::Closed {
+            self.input = Some(Input::new(rustix::io::fcntl_dupfd_cloexec(&master, 3)?));
+        }
+        self.sources.push(Source { fd: master, stream: Stream::Stdout });
+        Ok(())
+    }
+}
+
+/// The container's ends, and ours; with a terminal there are none yet.
+fn stdio(plan: &Plan) -> io::Result<(Option<[OwnedFd; 3]>, Ours)> {
+    let mut ours = Ours::default();
+    if plan.terminal.is_some() {
+        return Ok((None, ours));
+    }
+    let stdin = if plan.stdin == Stdin::Closed {
+        rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?
+    } else {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        rustix::io::ioctl_fionbio(&writer, true)?;
+        ours.input = Some(Input::new(writer));
+        reader
+    };
+    let mut output = |stream| -> io::Result<OwnedFd> {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        rustix::io::ioctl_fionbio(&reader, true)?;
+        ours.sources.push(Source { fd: reader, stream });
+        Ok(writer)
+    };
+    let (stdout, stderr) = (output(Stream::Stdout)?, output(Stream::Stderr)?);
+    Ok((Some([stdin, stdout, stderr]), ours))
+}
+
+/// The lock that says who supervises. It belongs to the open file, and stays with it wherever that goes.
+fn lock(run_dir: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::open(run_dir.join(LOCK), flags, Mode::RUSR | Mode::WUSR)?;
+    match Locked::acquire(file.as_fd(), Share::Exclusive, Wait::No)? {
+        // Not to be released before the file is closed.
+        Some(held) => std::mem::forget(held),
+        None => return Err(io::Error::new(io::ErrorKind::ResourceBusy, "another supervisor has it")),
+    }
+    Ok(file)
+}
+
+pub(super) fn listen(run_dir: &Path) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    // What a dead supervisor left; we have the lock.
+    match std::fs::remove_file(run_dir.join(SOCKET)) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let directory = open_directory(run_dir)?;
+    rustix::net::bind(&socket, &address(directory.as_fd())?)?;
+    rustix::fs::chmodat(&directory, SOCKET, Mode::RUSR | Mode::WUSR, rustix::fs::AtFlags::empty())?;
+    rustix::net::listen(&socket, 128)?;
+    Ok(socket)
+}
+
+pub(crate) fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// The socket in that directory. By way of procfs: the address of a socket has room for 107 bytes only.
+pub(crate) fn address(directory: BorrowedFd<'_>) -> io::Result<SocketAddrUnix> {
+    Ok(SocketAddrUnix::new(format!("/proc/self/fd/{}/{SOCKET}", directory.as_raw_fd()))?)
+}
+
+/// Into the group of supervisors. All of a store may share one, as nobody can remove the group he is in; so one at a time
+/// looks whether it is there, and makes it.
+fn enter_group(on: &Hierarchies, path: &Path, run_dir: &Path) -> Result<(), Quit> {
+    let shared = run_dir.parent().unwrap_or(run_dir);
+    let directory = std::fs::File::open(shared).map_err(failed("open the run directory"))?;
+    let _turn = Locked::acquire(directory.as_fd(), Share::Exclusive, Wait::Block).map_err(failed("wait for a turn"))?;
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let group = Cgroup::open(on, path).or_else(|_| Cgroup::create(on, path, &LinuxResources::default()));
+        match group.and_then(|group| group.join()) {
+            // Somebody is tidying up: it is removed while it is empty, hierarchy by hierarchy.
+            Err(_) if attempts < 10 => std::thread::sleep(Duration::from_millis(1)),
+            outcome => return Ok(outcome?),
+        }
+    }
+}

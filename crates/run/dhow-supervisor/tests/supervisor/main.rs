@@ -1,0 +1,10 @@
+//! Supervisors, clients and logs against the real kernel. The containers need root.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print what they measure")]
+
+mod container;
+mod corpus;
+mod killed;
+mod life;
+mod log;
+mod tty;

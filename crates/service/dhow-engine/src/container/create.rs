@@ -1,0 +1,160 @@
+//! `create`: a container that can be started.
+//!
+//! Two transactions, and between them the directory: see `dhow-state`. Neither is flushed to the disk. After a power cut
+//! a container of the last seconds may be gone, or be there with files of which the last bytes are missing; flushing
+//! would cost more than all the rest of a short run, and would not help what the container itself has written, which
+//! nobody flushes either. The images are whole in any case. A row whose directory was lost is told by the check.
+
+use super::events;
+use super::names;
+use super::request::{CreateRequest, Namespace, RootSource};
+use super::root;
+use super::spec::{self, Host};
+use super::stored::Stored;
+use super::{join, random};
+use crate::image::resolve::resolve;
+use crate::{Engine, EngineError};
+use dhow_runtime::status::Status;
+use dhow_spec::Platform;
+use dhow_state::{ContainerRow, ContainerState, Durability, ImageRow, Operation};
+use std::path::Path;
+
+/// A container that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Created {
+    /// Its id.
+    pub id: String,
+    /// What could not be had as asked for, one line each.
+    pub warnings: Vec<String>,
+}
+
+/// Makes a container.
+///
+/// # Errors
+/// [`EngineError::NoSuchImage`], a name that is taken, a request that makes no sense.
+pub fn create(engine: &Engine, request: &CreateRequest) -> Result<Created, EngineError> {
+    let wanted = request.name.as_deref().map(|name| name.strip_prefix('/').unwrap_or(name));
+    wanted.map_or(Ok(()), names::check)?;
+    let image = image(engine, request)?;
+    let config = image.as_ref().map(|image| engine.image_config(&image.id)).transpose()?;
+    let host = Host::new(super::unified());
+    let mut merged = spec::merge(request, config.as_ref(), &host)?;
+    spec::check_sources(&merged.host)?;
+    let id = id()?;
+
+    let (operation, ()) = engine.state.begin_with("create", engine.now(), |w, operation| {
+        join::to_ids(w, &mut merged.host)?;
+        // Once more at the end; here so that nothing is made in vain.
+        if let Some(taken) = wanted.map(|name| w.container_by_name(name)).transpose()?.flatten() {
+            return Err(names::taken(&taken.name, &taken.id));
+        }
+        Ok(w.plan_container(operation, &id)?)
+    })?;
+    if merged.config.hostname.is_none() && !matches!(merged.host.network, Namespace::Host | Namespace::Container(_)) {
+        merged.config.hostname = Some(id[..12].to_owned());
+    }
+    let dir = operation.work().join("container");
+    make_private(&dir)?;
+    let storage = root::prepare(engine, &operation, &dir, &request.root, image.as_ref())
+        .map_err(|e| explain(engine, request, image.as_ref(), e))?;
+    operation.place_container(&dir, &id)?;
+
+    let cgroup = cgroup(engine, merged.host.cgroup_parent.as_deref(), &id);
+    let stored = Stored {
+        root: source(&request.root)?,
+        command: merged.command,
+        config: merged.config,
+        host: merged.host,
+        storage,
+    };
+    let row = ContainerRow {
+        id: id.clone(),
+        name: wanted.unwrap_or_default().to_owned(),
+        image: image.map(|image| image.id),
+        created: engine.now(),
+        cgroup,
+        config: stored.to_json(),
+        generation: 0,
+        removal: None,
+        state: ContainerState { status: Status::Created.name().to_owned(), ..ContainerState::default() },
+    };
+    commit(operation, row, &stored)?;
+    Ok(Created { id, warnings: merged.warnings })
+}
+
+fn commit(operation: Operation<'_>, mut row: ContainerRow, stored: &Stored) -> Result<(), EngineError> {
+    operation.commit(Durability::Crash, |w| {
+        if row.name.is_empty() {
+            row.name = names::free(w)?;
+        }
+        w.insert_container(&row).map_err(names::explain)?;
+        events::record(w, row.created, &row, stored, "create", &[])
+    })
+}
+
+/// The image that was asked for.
+fn image(engine: &Engine, request: &CreateRequest) -> Result<Option<ImageRow>, EngineError> {
+    let RootSource::Image(name) = &request.root else { return Ok(None) };
+    let image = engine.state.read(|r| resolve(r, name))?.image;
+    if let Some(platform) = &request.platform {
+        let found = Platform::new(&image.os, &image.architecture, image.variant.as_deref());
+        if !platform.runs(&found) {
+            return Err(EngineError::Invalid {
+                problem: format!(
+                    "image with reference {name} was found but does not provide the specified platform ({platform})"
+                ),
+                hint: None,
+            });
+        }
+    }
+    Ok(Some(image))
+}
+
+/// An image that was removed while its layers were being looked at is no damage.
+fn explain(engine: &Engine, request: &CreateRequest, image: Option<&ImageRow>, error: EngineError) -> EngineError {
+    let (RootSource::Image(name), Some(image)) = (&request.root, image) else { return error };
+    match engine.state.read(|r| r.image(&image.id)) {
+        Ok(None) => EngineError::NoSuchImage(name.clone()),
+        _ => error,
+    }
+}
+
+/// Where the root comes from, by a path that stays the same.
+fn source(root: &RootSource) -> Result<RootSource, EngineError> {
+    Ok(match root {
+        RootSource::Image(name) => RootSource::Image(name.clone()),
+        RootSource::Directory { path, overlay } => {
+            let path = std::fs::canonicalize(path)
+                .map_err(|e| EngineError::io("open the root filesystem", path.display(), e))?;
+            RootSource::Directory { path, overlay: *overlay }
+        }
+    })
+}
+
+/// 64 random hex digits, not all of the first twelve decimal: those are a host name, and must not look like a number.
+fn id() -> Result<String, EngineError> {
+    loop {
+        let bytes = random::<32>()?;
+        let id: String = bytes
+            .iter()
+            .flat_map(|b| [b >> 4, b & 15])
+            .map(|n| char::from(b"0123456789abcdef"[usize::from(n)]))
+            .collect();
+        if !id[..12].bytes().all(|b| b.is_ascii_digit()) {
+            return Ok(id);
+        }
+    }
+}
+
+/// The control group, relative to the root of the hierarchies.
+fn cgroup(engine: &Engine, parent: Option<&str>, id: &str) -> String {
+    match parent.map(|parent| parent.trim_matches('/')).filter(|parent| !parent.is_empty()) {
+        Some(parent) => format!("{parent}/{id}"),
+        None => format!("dhow/{}/{id}", engine.state.store_id()),
+    }
+}
+
+fn make_private(dir: &Path) -> Result<(), EngineError> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    std::fs::DirBuilder::new().mode(0o700).create(dir).map_err(|e| EngineError::io("make", dir.display(), e))
+}

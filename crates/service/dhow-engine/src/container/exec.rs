@@ -1,0 +1,202 @@
+//! `exec`: another process in a container that runs.
+//!
+//! It is a child of the caller, who copies its streams and hears of its end; no supervisor is asked. The caller's own
+//! descriptors never go in: a container that got hold of a host's terminal could type into it. If the caller is
+//! killed, the process goes on without anybody who reads its output.
+
+mod streams;
+
+use super::events;
+use super::process;
+use super::resolve::find_settled;
+use super::spec::{self, Host};
+use super::start::explain;
+use super::stored::{Stored, status, view};
+use crate::{Engine, EngineError};
+use dhow_runtime::cgroup::{Cgroup, Hierarchies};
+use dhow_runtime::seccomp::Filter;
+use dhow_runtime::start::{Running, Stdio, Target, enter};
+use dhow_runtime::status::Status;
+use dhow_state::{ContainerRow, Durability};
+use dhow_supervisor::client::Terminal;
+use oci_spec::runtime::{Process, Spec};
+use rustix::fs::{CWD, Mode, OFlags};
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use streams::Ends;
+
+/// A process to run in a running container.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExecRequest {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// `user[:group]`; none: the container's.
+    pub user: Option<String>,
+    /// Added to the container's; a bare name is dropped.
+    pub env: Vec<String>,
+    /// Absolute; none: the container's.
+    pub working_dir: Option<String>,
+    /// With a terminal of its own.
+    pub tty: bool,
+    /// With standard input.
+    pub stdin: bool,
+    /// With all rights.
+    pub privileged: bool,
+    /// Nobody waits for it.
+    pub detach: bool,
+}
+
+/// Runs it with the caller's standard streams, and returns its exit status (0 when detached).
+///
+/// # Errors
+/// When the container does not run; when the program cannot be executed.
+pub fn exec(
+    engine: &Engine,
+    container: &str,
+    request: &ExecRequest,
+    terminal: Terminal<'_>,
+    size: (u16, u16),
+) -> Result<i32, EngineError> {
+    let row = find_settled(engine, container)?;
+    let stored = Stored::of(&row)?;
+    let entered = Entered::open(engine, &row)?;
+    let process = entered.process(engine, &row, request)?;
+    let session = Session { engine, row: &row, stored: &stored, id: hex_id()? };
+    session.begin(&request.command)?;
+    let (running, ends) = match request.detach {
+        true => (entered.enter(&process, Stdio::Files(Nothing::open()?.files()))?, None),
+        false if request.tty => {
+            let mut running = entered.enter(&process, Stdio::Terminal { size })?;
+            let ends = Ends::of_terminal(running.terminal.take(), request.stdin)?;
+            (running, Some(ends))
+        }
+        false => {
+            let (theirs, ours) = streams::pipes(request.stdin)?;
+            (entered.enter(&process, Stdio::Files(theirs.files()))?, Some(ours))
+        }
+    };
+    let Some(ends) = ends else { return Ok(0) };
+    streams::copy(ends, &terminal, running.pidfd.as_fd(), request.tty)?;
+    let code = reap(&running)?;
+    session.end(code)?;
+    Ok(code)
+}
+
+fn reap(running: &Running) -> Result<i32, EngineError> {
+    let exit = dhow_sys::pidfd::wait(running.pidfd.as_fd());
+    Ok(exit.map_err(|e| EngineError::io("wait for process", running.pid, e))?.status())
+}
+
+/// `/dev/null`, for who gets no streams.
+struct Nothing(File);
+
+impl Nothing {
+    fn open() -> Result<Nothing, EngineError> {
+        let file = File::options().read(true).write(true).open("/dev/null");
+        Ok(Nothing(file.map_err(|e| EngineError::io("open", "/dev/null", e))?))
+    }
+
+    fn files(&self) -> [BorrowedFd<'_>; 3] {
+        [self.0.as_fd(); 3]
+    }
+}
+
+/// A container that can be entered.
+struct Entered {
+    pidfd: OwnedFd,
+    root: OwnedFd,
+    spec: Spec,
+    seccomp: Option<Filter>,
+    cgroup: Cgroup,
+}
+
+impl Entered {
+    fn open(engine: &Engine, row: &ContainerRow) -> Result<Entered, EngineError> {
+        let not_running = || conflict(format!("container {} is not running", row.id));
+        let process = match (status(row), &row.state.process) {
+            (Status::Running, Some(process)) => process,
+            (Status::Paused, _) => {
+                return Err(conflict(format!("Container {} is paused, unpause the container before exec", row.id)));
+            }
+            (Status::Restarting, _) => return Err(conflict(super::pause::restarting(&row.id))),
+            _ => return Err(not_running()),
+        };
+        let pidfd = process::open(process)?.ok_or_else(not_running)?;
+        let root = open_root(process.pid)?;
+        // It was the root of this process if the process still is there.
+        if process::ended(pidfd.as_fd(), Some(std::time::Duration::ZERO), &crate::Cancel::default())? {
+            return Err(not_running());
+        }
+        let path = super::config_path(&engine.state.container_dir(&row.id));
+        let bytes = std::fs::read(&path).map_err(|e| EngineError::io("read", path.display(), e))?;
+        let spec: Spec = serde_json::from_slice(&bytes)
+            .map_err(|source| EngineError::BadContainer { id: row.id.clone(), source })?;
+        let profile = spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
+        let seccomp = profile.map(Filter::compile).transpose()?;
+        let cgroup = Cgroup::beside(&Hierarchies::detect()?, Path::new(&row.cgroup), process.pid)?;
+        Ok(Entered { pidfd, root, spec, seccomp, cgroup })
+    }
+
+    /// The process to start.
+    fn process(&self, engine: &Engine, row: &ContainerRow, request: &ExecRequest) -> Result<Process, EngineError> {
+        let base =
+            self.spec.process().as_ref().ok_or_else(|| conflict(format!("container {} has no process", row.id)))?;
+        let root = self.root.as_fd();
+        let user = request.user.as_deref().map(|user| spec::resolve_user(root, Some(user), &[])).transpose()?;
+        let uid = user.as_ref().unwrap_or(base.user()).uid();
+        let home = spec::home(root, uid);
+        spec::exec_process(&view(engine, row)?, base, request, user, home.as_deref(), &Host::new(super::unified()))
+    }
+
+    fn enter(&self, process: &Process, stdio: Stdio<'_>) -> Result<Running, EngineError> {
+        let target = Target {
+            pidfd: self.pidfd.as_fd(),
+            cgroup: self.cgroup.entry(),
+            seccomp: self.seccomp.as_ref(),
+            spec: &self.spec,
+        };
+        enter(&target, process, stdio).map_err(|e| explain(e.into()))
+    }
+}
+
+fn open_root(pid: u32) -> Result<OwnedFd, EngineError> {
+    let path = format!("/proc/{pid}/root");
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::openat(CWD, &path, flags, Mode::empty()).map_err(|e| EngineError::io("open", &path, e.into()))
+}
+
+fn conflict(message: String) -> EngineError {
+    EngineError::Conflict { message, hint: None }
+}
+
+/// docker's events of one exec.
+struct Session<'a> {
+    engine: &'a Engine,
+    row: &'a ContainerRow,
+    stored: &'a Stored,
+    id: String,
+}
+
+impl Session<'_> {
+    fn begin(&self, command: &[String]) -> Result<(), EngineError> {
+        let (now, command) = (self.engine.now(), command.join(" "));
+        self.engine.state.write(Durability::Crash, |w| {
+            for action in ["exec_create", "exec_start"] {
+                let more = [("execID", self.id.clone())];
+                events::record(w, now, self.row, self.stored, format!("{action}: {command}"), &more)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn end(&self, code: i32) -> Result<(), EngineError> {
+        let more = [("execID", self.id.clone()), ("exitCode", code.to_string())];
+        let now = self.engine.now();
+        self.engine.state.write(Durability::Crash, |w| events::record(w, now, self.row, self.stored, "exec_die", &more))
+    }
+}
+
+fn hex_id() -> Result<String, EngineError> {
+    Ok(super::random::<32>()?.iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,16 @@
+//! `inspect`: everything about one container.
+
+use super::resolve::find;
+use super::settle;
+use super::stored::view;
+use super::view::Container;
+use crate::{Engine, EngineError};
+
+/// One container. Its status is verified, and nothing is written.
+///
+/// # Errors
+/// When there is none, or several have ids that begin like that.
+pub fn inspect(engine: &Engine, container: &str) -> Result<Container, EngineError> {
+    let row = engine.state.read(|r| find(r, container))?;
+    view(engine, &settle::judge(engine, row)?)
+}

@@ -1,0 +1,15 @@
+//! `ps`: all containers.
+
+use super::settle;
+use super::stored::view;
+use super::view::Container;
+use crate::{Engine, EngineError};
+
+/// All containers, newest first. Their status is verified, and nothing is written.
+///
+/// # Errors
+/// Of the ledger.
+pub fn list(engine: &Engine) -> Result<Vec<Container>, EngineError> {
+    let rows = engine.state.read(|r| r.containers())?;
+    rows.into_iter().map(|row| view(engine, &settle::judge(engine, row)?)).collect()
+}

@@ -1,0 +1,101 @@
+//! Whether what a row says of processes is still so.
+//!
+//! A row is written by whoever starts a container or hears of its end. Between the two anybody may be killed, and the
+//! machine may be switched off. So who reads a row that depends on a process looks whether that process lives, by its
+//! identity. If it does not, the exit record in the run directory says how it ended, if a supervisor lived to write it.
+//! While a supervisor lives that has not, it is about to. Else nobody can tell: the exit status is lost.
+
+use super::exited::{End, record};
+use super::process;
+use super::stored::status;
+use crate::{Engine, EngineError};
+use dhow_runtime::cgroup::{Cgroup, Hierarchies};
+use dhow_runtime::status::Status;
+use dhow_state::{ContainerRow, ContainerState};
+use dhow_supervisor::plan::ExitRecord;
+use std::path::Path;
+
+/// How the run ended that a row says is going on; none while it does, or is about to be recorded.
+pub(super) fn look(engine: &Engine, row: &ContainerRow) -> Result<Option<End>, EngineError> {
+    let status = status(row);
+    let watched = matches!(status, Status::Starting | Status::Running | Status::Paused | Status::Restarting);
+    let Some(process) = row.state.process.as_ref().filter(|_| watched) else { return Ok(None) };
+    if process::alive(process)? {
+        return Ok(None);
+    }
+    let run_dir = engine.state.container_run_dir(&row.id);
+    let runs = matches!(status, Status::Running | Status::Paused);
+    if runs && let Some(end) = recorded(&run_dir)? {
+        return Ok(Some(end));
+    }
+    if process::is_supervised(&run_dir)? {
+        return Ok(None);
+    }
+    // Between the two looks above a supervisor may have recorded it, and then ended.
+    if runs && let Some(end) = recorded(&run_dir)? {
+        return Ok(Some(end));
+    }
+    Ok(Some(match status {
+        Status::Starting => End::broken_off("the command that started it was killed"),
+        Status::Restarting => {
+            End { error: "the process that was to start it again was killed".to_owned(), ..End::of_row(row) }
+        }
+        _ => End::lost(row, engine.now()),
+    }))
+}
+
+/// Reads the exit record of a run directory.
+pub(super) fn recorded(run_dir: &Path) -> Result<Option<End>, EngineError> {
+    let record =
+        ExitRecord::read(run_dir).map_err(|e| EngineError::io("read the exit record in", run_dir.display(), e))?;
+    Ok(record.map(End::from))
+}
+
+/// The row with a status that is true: writes down an end that nobody has, if the store may be written; none when the
+/// container went with it, or has gone meanwhile.
+pub(super) fn settle(engine: &Engine, mut row: ContainerRow) -> Result<Option<ContainerRow>, EngineError> {
+    while let Some(end) = look(engine, &row)? {
+        if engine.read_only() {
+            row.state = judged(&row, &end);
+            return Ok(Some(row));
+        }
+        if end.code.is_none() {
+            sweep_cgroup(&row);
+        }
+        record(engine, &row, &end, false)?;
+        match engine.state.read(|r| r.container(&row.id))? {
+            Some(again) => row = again,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(row))
+}
+
+/// The row with a status that is true, and nothing is written.
+pub(super) fn judge(engine: &Engine, mut row: ContainerRow) -> Result<ContainerRow, EngineError> {
+    if let Some(end) = look(engine, &row)? {
+        row.state = judged(&row, &end);
+    }
+    Ok(row)
+}
+
+fn judged(row: &ContainerRow, end: &End) -> ContainerState {
+    ContainerState {
+        status: Status::Exited.name().to_owned(),
+        process: None,
+        finished: end.finished.or(row.state.finished),
+        exit_code: end.code,
+        oom_killed: end.oom_killed,
+        error: end.error.clone(),
+        ..row.state.clone()
+    }
+}
+
+/// What a supervisor that was killed has left. Best effort: the next start takes a group over that is left.
+fn sweep_cgroup(row: &ContainerRow) {
+    let Ok(hierarchies) = Hierarchies::detect() else { return };
+    if let Ok(cgroup) = Cgroup::open(&hierarchies, Path::new(&row.cgroup)) {
+        let _ = cgroup.kill();
+        let _ = cgroup.remove();
+    }
+}

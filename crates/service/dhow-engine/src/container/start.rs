@@ -1,0 +1,303 @@
+//! `start`: from a row to a program that runs.
+//!
+//! ```text
+//! starting, by us            | commit |  whoever finds us dead says that the start came to nothing
+//! root, spec, supervisor     |        |  the container waits at its gate
+//! running, by its pid        | commit |  from here on it belongs to itself
+//! gate opened, exec
+//! ```
+//!
+//! If this process dies before the gate is opened, the supervisor sees its socket close, and ends the container there.
+
+use super::events;
+use super::exited::{End, Recorded, record};
+use super::files;
+use super::join;
+use super::resolve::{again, find_settled};
+use super::root;
+use super::settle;
+use super::spec::{self, Host};
+use super::stored::{Stored, moved, status, view};
+use super::view::Container;
+use crate::{Engine, EngineError};
+use dhow_rootfs::snapshots::Stack;
+use dhow_runtime::RuntimeError;
+use dhow_runtime::status::{Action, Status};
+use dhow_state::{ContainerRow, ContainerState, Durability, ObjectKind};
+use dhow_supervisor::client::{ClientError, Connection, Streams, Waiting, launch};
+use dhow_supervisor::plan::{LogPlan, Plan, Stdin, VERSION};
+use dhow_sys::process::ProcessIdentity;
+use oci_spec::runtime::Spec;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// Somebody: restarts are counted anew.
+    Asked,
+    /// The restart policy.
+    Policy,
+}
+
+/// Starts a container and returns once its program runs; the connection shows `streams` from the first byte. Fine, and
+/// without a connection, when it runs already.
+///
+/// # Errors
+/// [`EngineError::Start`] with docker's exit status 125, 126 or 127.
+pub fn start(
+    engine: &Engine,
+    container: &str,
+    streams: Streams,
+    size: (u16, u16),
+) -> Result<Option<Connection>, EngineError> {
+    let id = engine.state.read(|r| super::resolve::find(r, container))?.id;
+    let _lock = engine.state.lock(ObjectKind::Container, &id)?;
+    start_locked(engine, &find_settled(engine, &id)?, streams, size, Why::Asked)
+}
+
+/// Starts a container that its restart policy starts again; fine when somebody stopped or removed it meanwhile.
+///
+/// # Errors
+/// As [`start()`].
+pub fn start_again(engine: &Engine, container: &str) -> Result<(), EngineError> {
+    let row = match engine.state.read(|r| super::resolve::find(r, container)) {
+        Err(EngineError::NoSuchContainer(_)) => return Ok(()),
+        other => other?,
+    };
+    let _lock = engine.state.lock(ObjectKind::Container, &row.id)?;
+    let row = match again(engine, &row.id) {
+        Err(EngineError::NoSuchContainer(_)) => return Ok(()),
+        other => other?,
+    };
+    match status(&row) {
+        Status::Restarting => start_locked(engine, &row, Streams::default(), (0, 0), Why::Policy).map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// The same by who holds the lock.
+pub(super) fn start_locked(
+    engine: &Engine,
+    row: &ContainerRow,
+    streams: Streams,
+    size: (u16, u16),
+    why: Why,
+) -> Result<Option<Connection>, EngineError> {
+    let refused = |message: String| Err(EngineError::Conflict { message, hint: None });
+    match status(row) {
+        Status::Running => return Ok(None),
+        Status::Paused => return refused("cannot start a paused container, try unpause instead".to_owned()),
+        Status::Removing | Status::Dead => {
+            return refused("container is marked for removal and cannot be started".to_owned());
+        }
+        Status::Starting => return refused(format!("container {} is being started", row.id)),
+        Status::Created | Status::Exited | Status::Restarting => {}
+    }
+    let stored = Stored::of(row)?;
+    let (row, stack) = begin(engine, row, why)?;
+    let prepared = prepare(engine, &row, &stored, stack.as_ref(), size);
+    let waiting = prepared.and_then(|prepared| {
+        let program = Path::new(super::PROGRAM);
+        let arguments = [OsStr::new("internal"), OsStr::new("supervise")];
+        Ok(launch(program, &arguments, &prepared.plan, prepared.descriptors, streams)?)
+    });
+    let waiting = match waiting {
+        Ok(waiting) => waiting,
+        Err(e) => return Err(fail(engine, &row, e)),
+    };
+    let running = match run(engine, &row, &stored, &waiting, streams) {
+        Ok(running) => running,
+        // Dropped, the container ends at its gate.
+        Err(e) => return Err(fail(engine, &row, e)),
+    };
+    match waiting.open() {
+        Ok(connection) => Ok(Some(connection)),
+        Err(e) => Err(fail(engine, &running, e.into())),
+    }
+}
+
+/// Writes down who starts it.
+fn begin(engine: &Engine, row: &ContainerRow, why: Why) -> Result<(ContainerRow, Option<Stack>), EngineError> {
+    let mut state = moved(row, Action::Start)?;
+    state.process = Some(engine.state.identity()?.clone());
+    state.error.clear();
+    if why == Why::Asked {
+        (state.restart_count, state.backoff) = (0, 0);
+        state.stopped = false;
+    }
+    let stack = engine.state.write(Durability::Crash, |w| {
+        if !w.change_container(&row.id, row.generation, &state)? {
+            return Err(EngineError::Conflict {
+                message: format!("container {} was changed by somebody else", row.id),
+                hint: Some("try again".to_owned()),
+            });
+        }
+        let image = row.image.as_ref().map(|image| w.image(image)).transpose()?.flatten();
+        Ok(image.map(|image| root::stack(engine, &image)))
+    })?;
+    Ok((ContainerRow { state, generation: row.generation + 1, ..row.clone() }, stack))
+}
+
+/// What a supervisor needs.
+struct Prepared {
+    plan: Plan,
+    descriptors: Vec<OwnedFd>,
+}
+
+fn prepare(
+    engine: &Engine,
+    row: &ContainerRow,
+    stored: &Stored,
+    stack: Option<&Stack>,
+    size: (u16, u16),
+) -> Result<Prepared, EngineError> {
+    let container = view(engine, row)?;
+    let run_dir = engine.state.make_container_run_dir(&row.id)?;
+    let root = root::mount(row, stored, &container.dir, stack)?;
+    let spec = spec_of(engine, &container, &root)?;
+    let joined = join::open(engine, &stored.host)?;
+    let mut plan = plan(engine, &container, spec, run_dir, size)?;
+    plan.join = joined.iter().map(|(kind, _)| *kind).collect();
+    let mut descriptors = vec![root.mount];
+    descriptors.extend(joined.into_iter().map(|(_, fd)| fd));
+    descriptors.extend(root.claim);
+    Ok(Prepared { plan, descriptors })
+}
+
+/// Makes the spec, and keeps it for whoever enters the container later.
+fn spec_of(engine: &Engine, container: &Container, root: &root::Root) -> Result<Spec, EngineError> {
+    let host = Host::new(super::unified());
+    spec::make_sources(&container.host)?;
+    let files = files::write(engine, container, &host)?;
+    let inside = root.mount.as_fd();
+    let user = spec::resolve_user(inside, container.config.user.as_deref(), &container.host.group_add)?;
+    let home = spec::home(inside, user.uid());
+    let mut spec = spec::build(container, &user, home.as_deref(), &files, &host)?;
+    root.complete(engine, &mut spec)?;
+    let path = super::config_path(&container.dir);
+    let bytes = serde_json::to_vec(&spec).expect("a spec always encodes");
+    std::fs::write(&path, bytes).map_err(|e| EngineError::io("write", path.display(), e))?;
+    Ok(spec)
+}
+
+fn plan(
+    engine: &Engine,
+    container: &Container,
+    spec: Spec,
+    run_dir: PathBuf,
+    size: (u16, u16),
+) -> Result<Plan, EngineError> {
+    let (config, host) = (&container.config, &container.host);
+    let (max_size, max_files) = spec::log_limits(&host.log)?;
+    let stdin = match (config.open_stdin, config.stdin_once) {
+        (false, _) => Stdin::Closed,
+        (true, false) => Stdin::Open,
+        (true, true) => Stdin::Once,
+    };
+    let words: [&OsStr; 8] = [
+        OsStr::new(super::PROGRAM),
+        OsStr::new("--root"),
+        engine.state.root().as_os_str(),
+        OsStr::new("--runroot"),
+        engine.state.run_root().as_os_str(),
+        OsStr::new("internal"),
+        OsStr::new("exited"),
+        OsStr::new(&container.id),
+    ];
+    Ok(Plan {
+        version: VERSION,
+        id: container.id.clone(),
+        spec,
+        cgroup: Some(container.cgroup.clone()),
+        // One for all of them: nobody can remove the group that he is in.
+        supervisor_cgroup: Some(format!("dhow/{}/supervisors", engine.state.store_id()).into()),
+        run_dir,
+        log: container.log_path.clone().map(|path| LogPlan { path, max_size, max_files }),
+        terminal: config.tty.then_some(size),
+        stdin,
+        join: Vec::new(),
+        exited: words.iter().map(|word| OsString::from(*word)).collect(),
+    })
+}
+
+/// Writes down who it is that waits at the gate.
+fn run(
+    engine: &Engine,
+    row: &ContainerRow,
+    stored: &Stored,
+    waiting: &Waiting,
+    streams: Streams,
+) -> Result<ContainerRow, EngineError> {
+    let me = engine.state.identity()?;
+    let now = engine.now();
+    let process = ProcessIdentity { pid: waiting.pid, start_time: waiting.start_time, ..me.clone() };
+    let state = ContainerState {
+        process: Some(process),
+        started: Some(now),
+        finished: row.state.finished,
+        exit_code: Some(0),
+        oom_killed: false,
+        ..moved(row, Action::Started)?
+    };
+    engine.state.write(Durability::Crash, |w| {
+        if !w.change_container(&row.id, row.generation, &state)? {
+            return Err(EngineError::Conflict {
+                message: format!("container {} was changed while it was being started", row.id),
+                hint: None,
+            });
+        }
+        if streams != Streams::default() {
+            events::record(w, now, row, stored, "attach", &[])?;
+        }
+        events::record(w, now, row, stored, "start", &[])
+    })?;
+    Ok(ContainerRow { state, generation: row.generation + 1, ..row.clone() })
+}
+
+/// Writes down that the start came to nothing, and why; a container that is to be removed at its end is.
+fn fail(engine: &Engine, row: &ContainerRow, error: EngineError) -> EngineError {
+    let error = explain(error);
+    let code = match &error {
+        EngineError::Start { status, .. } if *status != 125 => i32::from(*status),
+        _ => 128,
+    };
+    let end = End { code: Some(code), finished: Some(engine.now()), oom_killed: false, error: error.to_string() };
+    // The first error is the one to tell. A row that cannot be written now is settled by who reads it next.
+    if let Ok(Recorded::Changed) = record(engine, row, &end, false)
+        && let Ok(row) = again(engine, &row.id)
+    {
+        let _ = settle::settle(engine, row);
+    }
+    error
+}
+
+/// docker's exit status and words for a start that failed.
+pub(super) fn explain(error: EngineError) -> EngineError {
+    let EngineError::Client(ClientError::Runtime(error)) = error else {
+        return match error {
+            EngineError::Runtime(error) => explain_runtime(error),
+            EngineError::Client(error) => EngineError::Start { status: 125, message: error.to_string() },
+            other => other,
+        };
+    };
+    explain_runtime(error)
+}
+
+fn explain_runtime(error: RuntimeError) -> EngineError {
+    let RuntimeError::Exec { program, source } = error else {
+        return EngineError::Start { status: 125, message: error.to_string() };
+    };
+    let status = if source.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 };
+    let why = match rustix::io::Errno::from_io_error(&source) {
+        Some(rustix::io::Errno::NOENT) if !program.contains('/') => "executable file not found in $PATH".to_owned(),
+        Some(rustix::io::Errno::NOENT) => format!("stat {program}: no such file or directory"),
+        Some(rustix::io::Errno::ACCESS) => "permission denied".to_owned(),
+        Some(rustix::io::Errno::NOEXEC) => "exec format error".to_owned(),
+        Some(rustix::io::Errno::ISDIR) => "is a directory".to_owned(),
+        Some(rustix::io::Errno::NOTDIR) => "not a directory".to_owned(),
+        _ => source.to_string(),
+    };
+    EngineError::Start { status, message: format!("exec: {program:?}: {why}") }
+}

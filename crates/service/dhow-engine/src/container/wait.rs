@@ -1,0 +1,122 @@
+//! `wait`: until a container has ended, ends the next time, or is gone.
+
+use super::process;
+use super::resolve::find;
+use super::settle;
+use super::stored::status;
+use crate::{Engine, EngineError};
+use dhow_runtime::status::Status;
+use dhow_state::{ContainerRow, Event};
+use std::os::fd::AsFd as _;
+
+/// What to wait for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Until {
+    /// That it does not run.
+    #[default]
+    NotRunning,
+    /// That it ends the next time.
+    NextExit,
+    /// That it is gone.
+    Removed,
+}
+
+/// Waits, and says how it ended.
+///
+/// Wakes by the end of its process and by the journal. A store that was opened for reading will do; then an end that
+/// nobody has recorded is only judged.
+///
+/// # Errors
+/// When there is no such container.
+pub fn wait(engine: &Engine, container: &str, until: Until) -> Result<Option<i32>, EngineError> {
+    let (first, newest) = engine.state.read(|r| Ok::<_, EngineError>((find(r, container)?, r.newest_event()?)))?;
+    let mut watch = engine.state.watch_events(newest)?;
+    let mut code = Heard { id: first.id.clone(), code: first.state.exit_code, died: false };
+    let before = first.state.finished;
+    loop {
+        loop {
+            let events = watch.next()?;
+            events.iter().for_each(|event| code.hear(event));
+            if events.is_empty() {
+                break;
+            }
+        }
+        let Some(row) = row(engine, &first.id)? else { return Ok(code.code) };
+        let ended = row.state.finished != before && row.state.finished.is_some();
+        if ended || !super::stored::status(&row).is_live() {
+            code.code = row.state.exit_code;
+        }
+        match until {
+            // Never started: docker says 0.
+            Until::NotRunning if status(&row) == Status::Created => return Ok(Some(0)),
+            Until::NotRunning if !runs(&row) => return Ok(code.code),
+            Until::NextExit if ended || code.died => return Ok(code.code),
+            _ => {}
+        }
+        sleep(engine, &watch, &row)?;
+    }
+}
+
+/// What the journal tells of the end of a container, which may be removed before anybody looks.
+struct Heard {
+    id: String,
+    code: Option<i32>,
+    died: bool,
+}
+
+impl Heard {
+    fn hear(&mut self, event: &Event) {
+        if event.kind == "container" && event.action == "die" && event.actor == self.id {
+            self.died = true;
+            self.code = event.attributes.get("exitCode").and_then(|code| code.parse().ok());
+        }
+    }
+}
+
+/// Whether it runs or will by itself.
+fn runs(row: &ContainerRow) -> bool {
+    status(row).is_live() || status(row) == Status::Restarting
+}
+
+/// Sleeps until something may have changed.
+fn sleep(engine: &Engine, watch: &dhow_state::EventWatch, row: &ContainerRow) -> Result<(), EngineError> {
+    let process = row.state.process.as_ref().filter(|_| status(row).is_live());
+    let held = match process {
+        None => None,
+        Some(process) => match process::open(process)? {
+            Some(pidfd) => Some(pidfd),
+            // It ended between the look at the row and now, or its end is being recorded.
+            None => return process::recorded(&engine.state.container_run_dir(&row.id), &engine.cancel),
+        },
+    };
+    let mut fds = vec![watch.as_fd()];
+    fds.extend(held.as_ref().map(|pidfd| pidfd.as_fd()));
+    let ready = process::ready(&fds, None, &engine.cancel)?;
+    if ready.get(1) == Some(&true) {
+        process::recorded(&engine.state.container_run_dir(&row.id), &engine.cancel)?;
+    }
+    Ok(())
+}
+
+fn row(engine: &Engine, id: &str) -> Result<Option<ContainerRow>, EngineError> {
+    match engine.state.read(|r| r.container(id))? {
+        Some(row) => settle::settle(engine, row),
+        None => Ok(None),
+    }
+}
+
+/// Waits until a container does not run any more, and that is recorded; none when it is gone. Cheaper than [`wait()`]:
+/// for one that is known to run.
+pub(super) fn until_ended(engine: &Engine, id: &str) -> Result<Option<ContainerRow>, EngineError> {
+    loop {
+        let Some(row) = row(engine, id)? else { return Ok(None) };
+        let process = match &row.state.process {
+            Some(process) if matches!(status(&row), Status::Running | Status::Paused) => process,
+            _ => return Ok(Some(row)),
+        };
+        if let Some(pidfd) = process::open(process)? {
+            process::ended(pidfd.as_fd(), None, &engine.cancel)?;
+        }
+        process::recorded(&engine.state.container_run_dir(id), &engine.cancel)?;
+    }
+}

@@ -1,0 +1,91 @@
+//! Somebody is killed: the client, the supervisor, both.
+
+use crate::Test;
+use crate::place::{Place, request, until};
+use dhow_engine::container::{self, Until};
+use dhow_runtime::status::Status;
+use rustix::process::{Pid, Signal, kill_process};
+use std::time::Duration;
+
+pub(crate) const TESTS: &[Test] = &[
+    ("crash::a_container_outlives_its_supervisor", a_container_outlives_its_supervisor),
+    ("crash::a_client_that_is_killed_leaves_all_or_nothing", a_client_that_is_killed_leaves_all_or_nothing),
+    ("crash::an_end_that_nobody_recorded_is_found", an_end_that_nobody_recorded_is_found),
+];
+
+fn kill(pid: u32) {
+    kill_process(Pid::from_raw(pid.cast_signed()).unwrap(), Signal::KILL).unwrap();
+}
+
+/// The parent of a container's first process.
+fn supervisor(pid: u32) -> u32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(')').unwrap().1.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+fn a_container_outlives_its_supervisor() {
+    let place = Place::new();
+    let id = place.running("one", &["sleep", "1000"]);
+    let pid = place.inspect(&id).pid.unwrap();
+    kill(supervisor(pid));
+    until("the supervisor is gone", || {
+        supervisor(pid) == 1
+            || !std::path::Path::new(&format!("/proc/{}", supervisor(pid))).exists()
+            || supervisor(pid) != std::process::id()
+    });
+    assert_eq!(place.inspect(&id).status, Status::Running, "it goes on");
+    container::kill(&place.engine, &id, 15).unwrap();
+    container::stop(&place.engine, &id, Some(Duration::ZERO), None).unwrap();
+    let one = place.inspect(&id);
+    assert_eq!((one.status, one.exit_code, one.error.as_str()), (Status::Exited, None, "exit status lost"));
+    place.start(&id);
+    container::remove(&place.engine, &id, true).unwrap();
+    assert!(place.cgroups().iter().all(|path| path.to_string_lossy().contains("supervisors")), "{:?}", place.cgroups());
+    place.is_sound();
+}
+
+fn a_client_that_is_killed_leaves_all_or_nothing() {
+    let place = Place::new();
+    let mut running = 0;
+    for micros in (0..40).map(|n| n * 700) {
+        let id = place.create("one", &["sleep", "1000"]);
+        let mut client = place.client(&["client", "start", &id]).spawn().unwrap();
+        std::thread::sleep(Duration::from_micros(micros));
+        client.kill().unwrap();
+        client.wait().unwrap();
+        until("it runs or does not", || {
+            matches!(place.inspect(&id).status, Status::Running | Status::Created | Status::Exited)
+        });
+        let one = place.inspect(&id);
+        match one.status {
+            Status::Running => running += 1,
+            // It may be started now.
+            _ => {
+                until("it can be started", || container::start(&place.engine, &id, Default::default(), (0, 0)).is_ok());
+                assert_eq!(place.inspect(&id).status, Status::Running);
+            }
+        }
+        container::remove(&place.engine, &id, true).unwrap();
+    }
+    println!("{running} of 40 were running when their client was killed");
+    place.is_sound();
+    assert!(place.cgroups().iter().all(|path| path.to_string_lossy().contains("supervisors")), "{:?}", place.cgroups());
+}
+
+fn an_end_that_nobody_recorded_is_found() {
+    let place = Place::new();
+    let mut wanted = request("one", &["sleep", "1000"]);
+    wanted.host.auto_remove = true;
+    let id = container::create(&place.engine, &wanted).unwrap().id;
+    place.start(&id);
+    let pid = place.inspect(&id).pid.unwrap();
+    kill(supervisor(pid));
+    kill(pid);
+    // Who may only read judges; who may write removes it.
+    assert_eq!(container::wait(&place.reader(), &id, Until::NotRunning).unwrap(), None);
+    assert_eq!(container::inspect(&place.reader(), &id).unwrap().status, Status::Exited);
+    assert!(container::start(&place.engine, &id, Default::default(), (0, 0)).is_err(), "it has gone");
+    assert!(container::list(&place.engine).unwrap().is_empty());
+    assert!(place.actions().contains(&"destroy".to_owned()));
+    place.is_sound();
+}

@@ -1,0 +1,151 @@
+//! `exec`: other processes in a container that runs.
+
+use crate::Test;
+use crate::place::{Place, read, until};
+use dhow_engine::EngineError;
+use dhow_engine::container::{self, ExecRequest};
+use dhow_supervisor::client::Terminal;
+use std::fs::File;
+use std::io::Write as _;
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+
+pub(crate) const TESTS: &[Test] = &[
+    ("execs::has_streams_and_a_status", has_streams_and_a_status),
+    ("execs::gets_input", gets_input),
+    ("execs::has_a_terminal", has_a_terminal),
+    ("execs::goes_on_detached", goes_on_detached),
+    ("execs::fails_as_docker_does", fails_as_docker_does),
+    ("execs::gets_no_descriptors", gets_no_descriptors),
+];
+
+fn command(words: &[&str]) -> ExecRequest {
+    ExecRequest { command: words.iter().map(|word| (*word).to_owned()).collect(), ..ExecRequest::default() }
+}
+
+fn run(
+    place: &Place,
+    container: &str,
+    request: &ExecRequest,
+    input: Option<&File>,
+) -> Result<(i32, String, String), EngineError> {
+    let (mut stdout, mut stderr) = (place.scratch(), place.scratch());
+    let terminal = Terminal {
+        stdin: input.map(|file| file.as_fd()),
+        stdout: stdout.as_fd(),
+        stderr: stderr.as_fd(),
+        tty: request.tty,
+        detach_keys: Vec::new(),
+        on_signal: None,
+    };
+    let code = container::exec(&place.engine, container, request, terminal, (24, 80))?;
+    Ok((code, read(&mut stdout), read(&mut stderr)))
+}
+
+fn has_streams_and_a_status() {
+    let place = Place::new();
+    let id = place.running("one", &["sleep", "1000"]);
+    let told = run(&place, &id, &command(&["sh", "-c", "echo out; echo err >&2; exit 9"]), None).unwrap();
+    assert_eq!(told, (9, "out\n".to_owned(), "err\n".to_owned()));
+    let request = ExecRequest {
+        user: Some("me:extra".to_owned()),
+        env: vec!["A=b".to_owned()],
+        working_dir: Some("/tmp".to_owned()),
+        ..command(&["sh", "-c", "id -u; id -g; echo $A; pwd; hostname"])
+    };
+    let (code, output, _) = run(&place, &id, &request, None).unwrap();
+    assert_eq!((code, output), (0, format!("1000\n77\nb\n/tmp\n{}\n", &id[..12])));
+    assert_eq!(run(&place, &id, &command(&["sh", "-c", "kill -TERM $$"]), None).unwrap().0, 143);
+    let (_, output, _) =
+        run(&place, &id, &command(&["sh", "-c", "dd if=/dev/zero bs=1000 count=1000 2>&1 | wc -c"]), None).unwrap();
+    assert!(output.trim().parse::<u64>().unwrap() > 1_000_000);
+    let (_, output, _) =
+        run(&place, &id, &command(&["sh", "-c", "dd if=/dev/zero bs=1000 count=3000 2>/dev/null"]), None).unwrap();
+    assert_eq!(output.len(), 3_000_000, "all of it is shown");
+    let events = place.events();
+    assert_eq!(events[2].action, "exec_create: sh -c echo out; echo err >&2; exit 9");
+    assert_eq!((events[4].action.as_str(), events[4].attributes["exitCode"].as_str()), ("exec_die", "9"));
+    let mut times: Vec<Duration> = (0..20)
+        .map(|_| {
+            let begun = Instant::now();
+            assert_eq!(run(&place, &id, &command(&["true"]), None).unwrap().0, 0);
+            begun.elapsed()
+        })
+        .collect();
+    times.sort();
+    println!("exec true: best {:?}, median {:?}", times[0], times[times.len() / 2]);
+}
+
+fn gets_input() {
+    let place = Place::new();
+    let id = place.running("one", &["sleep", "1000"]);
+    let path = place.path("input");
+    std::fs::write(&path, vec![b'x'; 500_000]).unwrap();
+    let input = File::open(&path).unwrap();
+    let request = ExecRequest { stdin: true, ..command(&["wc", "-c"]) };
+    assert_eq!(run(&place, &id, &request, Some(&input)).unwrap().1.trim(), "500000");
+    let input = File::open(&path).unwrap();
+    assert_eq!(run(&place, &id, &command(&["wc", "-c"]), Some(&input)).unwrap().1.trim(), "0", "without -i");
+    // One that does not read all of it.
+    let input = File::open(&path).unwrap();
+    let request = ExecRequest { stdin: true, ..command(&["head", "-c", "3"]) };
+    assert_eq!(run(&place, &id, &request, Some(&input)).unwrap().1, "xxx");
+}
+
+fn has_a_terminal() {
+    let place = Place::new();
+    let id = place.running("one", &["sleep", "1000"]);
+    let (input, mut typed) = std::io::pipe().unwrap();
+    let input = File::from(std::os::fd::OwnedFd::from(input));
+    typed.write_all(b"echo typed $((1+1)); tty; stty size; exit 6\n").unwrap();
+    let request = ExecRequest { tty: true, stdin: true, ..command(&["sh"]) };
+    let (code, output, _) = run(&place, &id, &request, Some(&input)).unwrap();
+    assert_eq!(code, 6, "{output}");
+    assert!(output.contains("typed 2\r\n") && output.contains("/dev/pts/") && output.contains("24 80"), "{output}");
+}
+
+fn goes_on_detached() {
+    let place = Place::new();
+    let id = place.running("one", &["sleep", "1000"]);
+    let request = ExecRequest { detach: true, ..command(&["sh", "-c", "sleep 0.1; touch /tmp/done; sleep 1000"]) };
+    assert_eq!(run(&place, &id, &request, None).unwrap().0, 0);
+    until("it did its work", || run(&place, &id, &command(&["test", "-e", "/tmp/done"]), None).unwrap().0 == 0);
+    assert_eq!(container::top(&place.engine, &id, &[]).unwrap().1.len(), 3, "it is in the container's group");
+}
+
+fn fails_as_docker_does() {
+    let place = Place::new();
+    let id = place.running("one", &["sleep", "1000"]);
+    let fails = |words: &[&str]| match run(&place, &id, &command(words), None) {
+        Err(EngineError::Start { status, message }) => (status, message),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(fails(&["nosuch"]), (127, "exec: \"nosuch\": executable file not found in $PATH".to_owned()));
+    assert_eq!(fails(&["/etc/passwd"]).0, 126);
+    container::pause(&place.engine, &id).unwrap();
+    let paused = run(&place, &id, &command(&["true"]), None).unwrap_err();
+    assert!(paused.to_string().ends_with("is paused, unpause the container before exec"), "{paused}");
+    container::unpause(&place.engine, &id).unwrap();
+    container::kill(&place.engine, &id, 9).unwrap();
+    let ended = run(&place, &id, &command(&["true"]), None).unwrap_err();
+    assert_eq!(ended.to_string(), format!("container {id} is not running"));
+}
+
+fn gets_no_descriptors() {
+    let place = Place::new();
+    let id = place.running("one", &["sh", "-c", "ls /proc/self/fd; sleep 1000"]);
+    // ls has one open for the directory that it lists.
+    let (_, output, _) = run(&place, &id, &command(&["ls", "/proc/self/fd"]), None).unwrap();
+    assert_eq!(output, "0\n1\n2\n3\n");
+    let mut logged = String::new();
+    until("it has listed them", || {
+        logged.clear();
+        let mut each = |entry: dhow_supervisor::log::Entry<'_>| {
+            logged.push_str(&String::from_utf8_lossy(entry.bytes));
+            Ok(true)
+        };
+        container::logs(&place.engine, &id, &Default::default(), &mut each).unwrap();
+        logged.lines().count() >= 4
+    });
+    assert_eq!(logged, "0\n1\n2\n3\n");
+}

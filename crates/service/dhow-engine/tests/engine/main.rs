@@ -1,0 +1,83 @@
+//! The verbs of containers against the real kernel: real supervisors, real namespaces, a root made of busybox.
+//!
+//! This binary is also what the engine starts as supervisor and at the end of a container (`internal ...`), as the
+//! program `dhow` does; and a client that tests kill (`client ...`). So it has a main function of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests fail by panicking and tell how they went"
+)]
+
+mod containers;
+mod crash;
+mod execs;
+mod images;
+mod place;
+mod rootfs;
+
+use dhow_engine::container;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+type Test = (&'static str, fn());
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["internal", "supervise"] => return ExitCode::from(dhow_supervisor::supervise::supervise()),
+        ["--root", root, "--runroot", run_root, rest @ ..] => return internal(root, run_root, rest),
+        _ => {}
+    }
+    if !rustix::process::geteuid().is_root() {
+        println!("SKIPPED: containers need root");
+        return ExitCode::SUCCESS;
+    }
+    let wanted: Vec<&str> = words.iter().filter(|word| !word.starts_with('-')).copied().collect();
+    let tests = [containers::TESTS, crash::TESTS, execs::TESTS, images::TESTS, rootfs::TESTS].concat();
+    run(tests.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|part| name.contains(part))))
+}
+
+fn run<'t>(tests: impl Iterator<Item = &'t Test>) -> ExitCode {
+    let mut failed = Vec::new();
+    for (name, test) in tests {
+        let begun = Instant::now();
+        match catch_unwind(AssertUnwindSafe(test)) {
+            Ok(()) => println!("test {name} ... ok ({:?})", begun.elapsed()),
+            Err(_) => {
+                println!("test {name} ... FAILED");
+                failed.push(*name);
+            }
+        }
+    }
+    println!("failed: {failed:?}");
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What `dhow --root R --runroot RR internal ...` does, and clients to be killed.
+fn internal(root: &str, run_root: &str, words: &[&str]) -> ExitCode {
+    let engine = place::open(root.as_ref(), run_root.as_ref());
+    match words {
+        ["internal", "exited", id] => {
+            if let Some(delay) = container::exited(&engine, id).unwrap() {
+                std::thread::sleep(delay);
+                container::start_again(&engine, id).unwrap();
+            }
+        }
+        ["internal", "stop", id, started, grace] => {
+            let grace = Duration::from_millis(grace.parse().unwrap());
+            container::finish_stop(&engine, id, started.parse().unwrap(), grace).unwrap();
+        }
+        ["client", "start", id] => drop(container::start(&engine, id, Default::default(), (0, 0)).unwrap()),
+        ["client", "stop", id, grace] => {
+            let grace = Some(Duration::from_millis(grace.parse().unwrap()));
+            container::stop(&engine, id, grace, None).unwrap();
+        }
+        ["client", "rm", id] => drop(container::remove(&engine, id, true).unwrap()),
+        other => panic!("no such command: {other:?}"),
+    }
+    ExitCode::SUCCESS
+}

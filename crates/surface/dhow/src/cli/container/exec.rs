@@ -1,0 +1,90 @@
+//! `exec`
+
+use super::{connect, create, flags};
+use crate::cli::parse::{self, Count, Shape};
+use crate::cli::{Ended, Failure, Globals, global};
+use dhow_engine::container::ExecRequest;
+use dhow_engine::{EngineError, container};
+use dhow_supervisor::client::Terminal;
+use std::ffi::OsString;
+use std::io::{stderr, stdin, stdout};
+use std::os::fd::AsFd;
+
+#[derive(clap::Args)]
+struct Exec {
+    /// Detached mode: run command in the background
+    #[arg(short, long)]
+    detach: bool,
+    /// Override the key sequence for detaching a container
+    #[arg(long, value_name = "string")]
+    detach_keys: Option<String>,
+    /// Set environment variables
+    #[arg(short, long, value_name = "list")]
+    env: Vec<String>,
+    /// Read in a file of environment variables
+    #[arg(long, value_name = "list")]
+    env_file: Vec<String>,
+    /// Keep STDIN open even if not attached
+    #[arg(short, long)]
+    interactive: bool,
+    /// Give extended privileges to the command
+    #[arg(long)]
+    privileged: bool,
+    /// Allocate a pseudo-TTY
+    #[arg(short, long)]
+    tty: bool,
+    /// Username or UID (format: "<name|uid>[:<group|gid>]")
+    #[arg(short, long, value_name = "string")]
+    user: Option<String>,
+    /// Working directory inside the container
+    #[arg(short, long, value_name = "string")]
+    workdir: Option<String>,
+    #[arg(hide = true)]
+    words: Vec<OsString>,
+}
+
+const SHAPE: Shape = Shape {
+    usage: "[OPTIONS] CONTAINER COMMAND [ARG...]",
+    about: "Execute a command in a running container",
+    aliases: "dhow container exec, dhow exec",
+    count: Count::AtLeast(2),
+};
+
+pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
+    let Some(args) = parse::parse_leading::<Exec>(&SHAPE, words, |a| a.words.len())? else { return Ok(0) };
+    let keys = connect::detach_keys(args.detach_keys.as_deref())?;
+    if !args.detach {
+        connect::check_terminal(args.interactive, args.tty)?;
+    }
+    let name = global::text(&args.words[0]);
+    let env = create::with_surroundings(|around| flags::environment(&args.env, &args.env_file, around))?;
+    let filled = |text: &Option<String>| text.clone().filter(|t| !t.is_empty());
+    let request = ExecRequest {
+        command: args.words[1..].iter().map(|w| global::text(w)).collect(),
+        user: filled(&args.user),
+        env,
+        working_dir: filled(&args.workdir),
+        tty: args.tty,
+        stdin: args.interactive && !args.detach,
+        privileged: args.privileged,
+        detach: args.detach,
+    };
+    let engine = globals.engine_plain()?;
+    let (stdin, stdout, stderr) = (stdin(), stdout(), stderr());
+    let terminal = Terminal {
+        stdin: request.stdin.then(|| stdin.as_fd()),
+        stdout: stdout.as_fd(),
+        stderr: stderr.as_fd(),
+        tty: request.tty,
+        detach_keys: keys,
+        on_signal: None,
+    };
+    let size = if request.tty { connect::size() } else { (0, 0) };
+    match container::exec(&engine, &name, &request, terminal, size) {
+        Ok(code) => Ok(connect::exit_code(code)),
+        Err(error) => {
+            let code = if let EngineError::Start { status, .. } = &error { *status } else { 1 };
+            Err(Failure::from(error).with_code(code))
+        }
+    }
+}

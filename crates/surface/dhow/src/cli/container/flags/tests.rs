@@ -1,0 +1,684 @@
+//! Tests of the flags: what values mean, what docker 28 refuses and with which words, what never makes it panic.
+
+use super::fault::Fault;
+use super::{Create, Surroundings, environment, value};
+use crate::cli::parse::{self, Count, Shape};
+use dhow_engine::container::request::{
+    Bind, Config, CreateRequest, Device, HostConfig, Namespace, Resources, RestartPolicy, RootSource, Seccomp,
+    Throttle, Ulimit,
+};
+use proptest::prelude::*;
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+
+const SHAPE: Shape = Shape { usage: "", about: "", aliases: "", count: Count::AtLeast(1) };
+
+fn env(name: &str) -> Option<String> {
+    match name {
+        "SET" => Some("from outside".to_owned()),
+        "EMPTY" => Some(String::new()),
+        _ => None,
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    match path.to_str().unwrap_or_default() {
+        "/here/vars" => Ok(b"\xef\xbb\xbf# comment\n\n  A=1 \nB\nSET\nEMPTY\n\tC=x # y\r\nD==".to_vec()),
+        "/here/labels" => Ok(b"one=1\ntwo\n".to_vec()),
+        "/here/blank" => Ok(b"A B=1".to_vec()),
+        "/here/nameless" => Ok(b"A=1\n=2".to_vec()),
+        "/here/bytes" => Ok(b"A=1\n\xff\xfe".to_vec()),
+        "/here/profile.json" => Ok(b"{ \"defaultAction\": \"SCMP_ACT_ALLOW\" }\n".to_vec()),
+        _ => Err(io::Error::from_raw_os_error(2)),
+    }
+}
+
+fn around() -> Surroundings<'static> {
+    Surroundings { env: &env, read: &read, directory: Path::new("/here") }
+}
+
+fn create(words: &[&str]) -> Create {
+    let words = std::iter::once("run").chain(words.iter().copied()).map(OsString::from).collect();
+    match parse::parse_leading::<Create>(&SHAPE, words, Create::count) {
+        Ok(Some(create)) => create,
+        other => panic!("{:?}", other.err()),
+    }
+}
+
+/// Of flags only, with an image behind them.
+fn request(flags: &[&str]) -> CreateRequest {
+    let words: Vec<_> = flags.iter().copied().chain(["busybox"]).collect();
+    create(&words).requested(&around()).unwrap()
+}
+
+fn host(flags: &[&str]) -> HostConfig {
+    request(flags).host
+}
+
+fn config(flags: &[&str]) -> Config {
+    request(flags).config
+}
+
+fn fault(flags: &[&str]) -> String {
+    let words: Vec<_> = flags.iter().copied().chain(["busybox"]).collect();
+    match create(&words).requested(&around()).unwrap_err() {
+        Fault::Value { flag, value, reason } => format!("{value:?} for {flag}: {reason}"),
+        Fault::Whole(message) | Fault::Later(message, _) => message,
+    }
+}
+
+#[test]
+fn nothing_but_an_image() {
+    let request = create(&["busybox", "ls", "-l", "--rm", "--", "-e"]).requested(&around()).unwrap();
+    assert_eq!((request.name, request.platform), (None, None));
+    assert_eq!(request.root, RootSource::Image("busybox".to_owned()));
+    let words = ["ls", "-l", "--rm", "--", "-e"].map(str::to_owned).to_vec();
+    let shown = Config { attach_stdout: true, attach_stderr: true, ..Config::default() };
+    assert_eq!(request.config, Config { cmd: Some(words), ..shown.clone() });
+    assert_eq!(request.host, HostConfig::default());
+    assert_eq!(config(&[]), shown);
+}
+
+#[test]
+fn streams() {
+    let shown = |flags: &[&str]| {
+        let c = config(flags);
+        (c.attach_stdin, c.attach_stdout, c.attach_stderr, c.tty, c.open_stdin, c.stdin_once)
+    };
+    assert_eq!(shown(&["-it"]), (true, true, true, true, true, true));
+    assert_eq!(shown(&["-i"]), (true, true, true, false, true, true));
+    assert_eq!(shown(&["-a", "STDIN", "--attach=stderr"]), (true, false, true, false, false, false));
+    assert_eq!(shown(&["-i", "-a", "stdout"]), (true, true, false, false, true, true));
+    assert_eq!(fault(&["-a", "all"]), "\"all\" for -a, --attach: valid streams are STDIN, STDOUT and STDERR");
+}
+
+#[test]
+fn what_runs() {
+    let c = config(&[
+        "-h",
+        "box",
+        "--domainname",
+        "example.org",
+        "-u",
+        "7:8",
+        "-w",
+        "/srv",
+        "--entrypoint",
+        "/bin/sh",
+        "--stop-signal",
+        "9",
+        "--stop-timeout",
+        "-1",
+    ]);
+    assert_eq!(c.hostname.as_deref(), Some("box"));
+    assert_eq!(c.domainname.as_deref(), Some("example.org"));
+    assert_eq!((c.user.as_deref(), c.working_dir.as_deref()), (Some("7:8"), Some("/srv")));
+    assert_eq!(c.entrypoint, Some(vec!["/bin/sh".to_owned()]));
+    assert_eq!((c.stop_signal.as_deref(), c.stop_timeout), (Some("9"), Some(-1)));
+    assert_eq!(config(&["--entrypoint", ""]).entrypoint, Some(vec![]));
+    assert_eq!(config(&["--entrypoint="]).entrypoint, Some(vec![]));
+    assert_eq!(config(&["-w", "", "-u="]), config(&[]));
+    assert_eq!(request(&["--name", "n"]).name.as_deref(), Some("n"));
+    assert_eq!(request(&["--platform", "linux/arm64/v8"]).platform.unwrap().to_string(), "linux/arm64/v8");
+    assert_eq!(
+        fault(&["--stop-timeout", "x"]),
+        "\"x\" for --stop-timeout: strconv.ParseInt: parsing \"x\": invalid syntax"
+    );
+}
+
+#[test]
+fn variables() {
+    let vars = |flags: &[&str]| config(flags).env;
+    assert_eq!(vars(&["-e", "A=1", "-eB=2", "--env", "A=3"]), ["A=1", "B=2", "A=3"]);
+    assert_eq!(
+        vars(&["-e", "SET", "-e", "EMPTY", "-e", "UNSET", "-e", "X="]),
+        ["SET=from outside", "EMPTY=", "UNSET", "X="]
+    );
+    assert_eq!(
+        vars(&["-e", "A=2", "--env-file", "vars"]),
+        ["A=1 ", "SET=from outside", "EMPTY=", "C=x # y", "D==", "A=2"]
+    );
+    assert_eq!(vars(&["-e", "-x=1"]), ["-x=1"]);
+    for (flags, problem) in [
+        (["-e", "=x"], "\"=x\" for -e, --env: invalid environment variable: =x"),
+        (["-e", ""], "\"\" for -e, --env: invalid environment variable: "),
+        (["--env-file", "none"], "open none: no such file or directory"),
+        (["--env-file", "blank"], "invalid env file (blank): variable 'A B' contains whitespaces"),
+        (["--env-file", "nameless"], "invalid env file (nameless): no variable name on line '=2'"),
+        (["--env-file", "bytes"], "invalid env file (bytes): invalid utf8 bytes at line 2: [255 254]"),
+    ] {
+        assert_eq!(fault(&flags), problem);
+    }
+    let list = environment(&["A=1".to_owned()], &["vars".to_owned()], &around()).unwrap();
+    assert_eq!(list.last().map(String::as_str), Some("A=1"));
+}
+
+#[test]
+fn labels() {
+    let labels = |flags: &[&str]| {
+        let pairs: Vec<_> = config(flags).labels.into_iter().map(|(k, v)| format!("{k}={v}")).collect();
+        pairs.join(" ")
+    };
+    assert_eq!(labels(&["-l", "a=1", "--label", "b", "-l", "a=2=3"]), "a=2=3 b=");
+    // A bare word in a file of labels is looked up nowhere, as in docker.
+    assert_eq!(labels(&["--label-file", "labels", "-l", "one=mine"]), "one=mine");
+    assert_eq!(fault(&["-l", "=x"]), "\"=x\" for -l, --label: invalid label '=x': empty name");
+    assert_eq!(fault(&["-l", "a b=x"]), "\"a b=x\" for -l, --label: label 'a b' contains whitespaces");
+}
+
+#[test]
+fn switches() {
+    let h = host(&["--rm", "--init", "--privileged", "--read-only", "--oom-kill-disable", "--no-healthcheck"]);
+    assert!(h.auto_remove && h.init && h.privileged && h.read_only && h.resources.oom_kill_disable);
+    assert_eq!(host(&["--rm", "--rm=false", "--privileged=0"]), HostConfig::default());
+    // Taken, and without effect.
+    let nothing = ["--userns", "host", "--isolation", "default", "--disable-content-trust", "--kernel-memory", "5m"];
+    assert_eq!(host(&nothing), HostConfig::default());
+}
+
+#[test]
+fn modes() {
+    let other = || Namespace::Container("c".to_owned());
+    assert_eq!(host(&["--pid", "host"]).pid, Namespace::Host);
+    assert_eq!(host(&["--pid=container:c"]).pid, other());
+    assert_eq!(host(&["--uts", "host"]).uts, Namespace::Host);
+    for (mode, expected) in [
+        ("", Namespace::Default),
+        ("none", Namespace::None),
+        ("private", Namespace::Private),
+        ("shareable", Namespace::Shareable),
+        ("host", Namespace::Host),
+        ("container:c", other()),
+    ] {
+        assert_eq!(host(&["--ipc", mode]).ipc, expected);
+    }
+    for (mode, expected) in [
+        ("default", Namespace::Default),
+        ("none", Namespace::Private),
+        ("host", Namespace::Host),
+        ("name=host", Namespace::Host),
+        ("container:c", other()),
+    ] {
+        assert_eq!(host(&["--network", mode]).network, expected);
+        assert_eq!(host(&["--net", mode]).network, expected);
+    }
+    assert_eq!(host(&["--cgroupns", "private"]).cgroupns, Namespace::Private);
+    assert_eq!(host(&["--cgroupns", "host"]).cgroupns, Namespace::Host);
+    for (flags, problem) in [
+        (&["--pid", "x"][..], "--pid: invalid PID mode"),
+        (&["--pid", "container:"], "--pid: invalid PID mode"),
+        (&["--uts", "private"], "--uts: invalid UTS mode"),
+        (&["--userns", "keep-id"], "--userns: invalid USER mode"),
+        (&["--cgroupns", "x"], "--cgroupns: invalid CGROUP mode"),
+        (&["--ipc", "x"], "invalid IPC mode: x"),
+        (&["--network", "container:"], "invalid network mode: invalid container format container:<name|id>"),
+        (&["--network", "host", "--net", "host"], "network \"host\" is specified multiple times"),
+        (&["--network", ""], "no name set for network"),
+        (&["--network", "bridge"], "--network bridge: dhow cannot connect containers to networks yet"),
+        (&["--network", "host", "--net", "none"], "--network: dhow cannot connect a container to several networks"),
+    ] {
+        assert_eq!(fault(flags), problem);
+    }
+}
+
+#[test]
+fn restart_policies() {
+    for (policy, expected) in [
+        ("", RestartPolicy::No),
+        ("no", RestartPolicy::No),
+        ("no:0", RestartPolicy::No),
+        ("always", RestartPolicy::Always),
+        ("unless-stopped", RestartPolicy::UnlessStopped),
+        ("on-failure", RestartPolicy::OnFailure(0)),
+        ("on-failure:", RestartPolicy::OnFailure(0)),
+        ("on-failure:3", RestartPolicy::OnFailure(3)),
+    ] {
+        assert_eq!(host(&["--restart", policy]).restart, expected, "{policy}");
+    }
+    let only = "invalid restart policy: maximum retry count can only be used with 'on-failure'";
+    for (policy, problem) in [
+        (":3", "invalid restart policy format: no policy provided before colon"),
+        ("always:x", "invalid restart policy format: maximum retry count must be an integer"),
+        ("on-failure:1:2", "invalid restart policy format: maximum retry count must be an integer"),
+        ("on-failure:-1", "invalid restart policy: maximum retry count cannot be negative"),
+        ("always:1", only),
+        ("always:-1", &format!("{only} and cannot be negative")),
+        (
+            "x",
+            "invalid restart policy: unknown policy 'x'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'",
+        ),
+    ] {
+        assert_eq!(fault(&["--restart", policy]), problem);
+    }
+    assert_eq!(fault(&["--rm", "--restart", "always"]), "conflicting options: cannot specify both --restart and --rm");
+    assert!(host(&["--rm", "--restart", "no"]).auto_remove);
+}
+
+#[test]
+fn limits() {
+    let limits = |flags: &[&str]| host(flags).resources;
+    assert_eq!(
+        limits(&[
+            "-m",
+            "64m",
+            "--memory-swap=-1",
+            "--memory-reservation",
+            "32M",
+            "--memory-swappiness",
+            "0",
+            "-c",
+            "512",
+            "--cpus",
+            "1.5",
+            "--cpuset-cpus",
+            "0-1",
+            "--cpuset-mems",
+            "0",
+            "--pids-limit",
+            "-1",
+            "--blkio-weight",
+            "300",
+            "--blkio-weight-device",
+            "/dev/sda:20",
+            "--device-read-bps",
+            "/dev/sda:1mb",
+            "--device-write-bps",
+            "/dev/sda:1k",
+            "--device-read-iops",
+            "/dev/sda:1000",
+            "--device-write-iops",
+            "/dev/sda:0",
+        ]),
+        Resources {
+            memory: Some(64 << 20),
+            memory_swap: Some(-1),
+            memory_reservation: Some(32 << 20),
+            memory_swappiness: Some(0),
+            cpu_shares: Some(512),
+            nano_cpus: Some(1_500_000_000),
+            cpuset_cpus: Some("0-1".to_owned()),
+            cpuset_mems: Some("0".to_owned()),
+            pids: Some(-1),
+            blkio_weight: Some(300),
+            blkio_weight_device: vec![Throttle { device: "/dev/sda".into(), rate: 20 }],
+            device_read_bps: vec![Throttle { device: "/dev/sda".into(), rate: 1 << 20 }],
+            device_write_bps: vec![Throttle { device: "/dev/sda".into(), rate: 1 << 10 }],
+            device_read_iops: vec![Throttle { device: "/dev/sda".into(), rate: 1000 }],
+            device_write_iops: vec![Throttle { device: "/dev/sda".into(), rate: 0 }],
+            ..Resources::default()
+        }
+    );
+    let period = Resources { cpu_period: Some(50_000), cpu_quota: Some(-1), ..Resources::default() };
+    assert_eq!(limits(&["--cpu-period", "50000", "--cpu-quota=-1"]), period);
+    let zeros = [
+        "-m=0",
+        "--memory-swap=0",
+        "--memory-swappiness=-1",
+        "-c=0",
+        "--cpus=0",
+        "--pids-limit=0",
+        "--blkio-weight=0",
+        "--cpu-period=0",
+        "--cpu-quota=0",
+        "--cpuset-cpus=",
+        "--shm-size=0",
+        "--memory-reservation=0",
+    ];
+    assert_eq!(host(&zeros), HostConfig::default());
+    assert_eq!(host(&["--shm-size", "1g"]).shm_size, Some(1 << 30));
+    assert_eq!(host(&["--oom-score-adj", "-500"]).oom_score_adj, Some(-500));
+    assert_eq!(host(&["--cgroup-parent", "/x"]).cgroup_parent.as_deref(), Some("/x"));
+}
+
+#[test]
+fn limits_that_are_none() {
+    for (flag, value, problem) in [
+        ("-m", "abc", "-m, --memory: invalid size: 'abc'"),
+        ("-m", "-1", "-m, --memory: invalid size: '-1'"),
+        ("--memory", "", "-m, --memory: invalid size: ''"),
+        ("--memory-swap", "-2", "--memory-swap: invalid size: '-2'"),
+        ("--memory-reservation", "5x", "--memory-reservation: invalid suffix: 'x'"),
+        ("--shm-size", "x", "--shm-size: invalid size: 'x'"),
+        ("-c", "x", "-c, --cpu-shares: strconv.ParseInt: parsing \"x\": invalid syntax"),
+        ("--cpus", "abc", "--cpus: failed to parse abc as a rational number"),
+        ("--cpus", "0.0000000001", "--cpus: value is too precise"),
+        ("--pids-limit", "1e3", "--pids-limit: strconv.ParseInt: parsing \"1e3\": invalid syntax"),
+        ("--blkio-weight", "99999", "--blkio-weight: strconv.ParseUint: parsing \"99999\": value out of range"),
+        ("--blkio-weight", "-1", "--blkio-weight: strconv.ParseUint: parsing \"-1\": invalid syntax"),
+        ("--oom-score-adj", "x", "--oom-score-adj: strconv.ParseInt: parsing \"x\": invalid syntax"),
+        ("--blkio-weight-device", "/dev/x:5", "--blkio-weight-device: invalid weight for device: /dev/x:5"),
+        ("--blkio-weight-device", "x:50", "--blkio-weight-device: bad format for device path: x:50"),
+        ("--device-read-bps", "abc", "--device-read-bps: bad format: abc"),
+        (
+            "--device-write-bps",
+            "/dev/x:abc",
+            "--device-write-bps: invalid rate for device: /dev/x:abc. The correct format is \
+             <device-path>:<number>[<unit>]. Number must be a positive integer. Unit is optional and can be kb, mb, or gb",
+        ),
+        (
+            "--device-read-iops",
+            "/dev/x:1k",
+            "--device-read-iops: invalid rate for device: /dev/x:1k. The correct format is <device-path>:<number>. \
+             Number must be a positive integer",
+        ),
+    ] {
+        assert_eq!(fault(&[flag, value]), format!("{value:?} for {problem}"));
+    }
+    assert_eq!(fault(&["--memory-swappiness", "101"]), "invalid value: 101. Valid memory swappiness range is 0-100");
+    assert_eq!(fault(&["-c", "-1"]), "invalid CPU shares (-1): value must be a positive integer");
+}
+
+#[test]
+fn cpus() {
+    for (text, expected) in [
+        ("1", 1_000_000_000),
+        ("0.5", 500_000_000),
+        (".25", 250_000_000),
+        ("2.", 2_000_000_000),
+        ("1/4", 250_000_000),
+        ("0.000000001", 1),
+        ("+1", 1_000_000_000),
+        ("9223372036", 9_223_372_036_000_000_000),
+    ] {
+        assert_eq!(value::cpus(text), Ok(expected), "{text}");
+    }
+    for text in ["", ".", "1/0", "1/3", "x", "1 ", "-1", "9223372037", "1/2/3", "1.5/2", &"9".repeat(60)] {
+        assert!(value::cpus(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn ulimits_and_sysctls() {
+    let limit = |name: &str, soft, hard| Ulimit { name: name.to_owned(), soft, hard };
+    assert_eq!(
+        host(&["--ulimit", "nofile=1:2", "--ulimit", "core=0", "--ulimit", "core=-1", "--ulimit", "cpu=5:-1"]).ulimits,
+        [limit("core", -1, -1), limit("cpu", 5, -1), limit("nofile", 1, 2)]
+    );
+    for (value, problem) in [
+        ("nofile", "invalid ulimit argument: nofile"),
+        ("as=1", "invalid ulimit type: as"),
+        ("nofile=x", "strconv.ParseInt: parsing \"x\": invalid syntax"),
+        ("nofile=1:", "strconv.ParseInt: parsing \"\": invalid syntax"),
+        ("nofile=1:2:3", "too many limit value arguments - 1:2:3, can only have up to two, `soft[:hard]`"),
+        ("nofile=2:1", "ulimit soft limit must be less than or equal to hard limit: 2 > 1"),
+        ("nofile=-1:1", "ulimit soft limit must be less than or equal to hard limit: soft: -1 (unlimited), hard: 1"),
+    ] {
+        assert_eq!(fault(&["--ulimit", value]), format!("{value:?} for --ulimit: {problem}"));
+    }
+    let sysctls = host(&["--sysctl", "net.ipv4.ip_forward=1", "--sysctl", "kernel.sem=1 2=3"]).sysctls;
+    assert_eq!(sysctls.get("kernel.sem").map(String::as_str), Some("1 2=3"));
+    assert_eq!(sysctls.len(), 2);
+    for value in ["kernel.panic=1", "net.x", "=1", "vm.x=1"] {
+        assert_eq!(fault(&["--sysctl", value]), format!("{value:?} for --sysctl: sysctl '{value}' is not allowed"));
+    }
+}
+
+#[test]
+fn devices() {
+    let device = |source: &str, target: &str, permissions: &str| Device {
+        source: source.into(),
+        target: target.to_owned(),
+        permissions: permissions.to_owned(),
+    };
+    for (value, expected) in [
+        ("/dev/a", device("/dev/a", "/dev/a", "rwm")),
+        ("/dev/a:/dev/b", device("/dev/a", "/dev/b", "rwm")),
+        ("/dev/a:rw", device("/dev/a", "/dev/a", "rw")),
+        ("/dev/a:/dev/b:m", device("/dev/a", "/dev/b", "m")),
+    ] {
+        assert_eq!(host(&["--device", value]).devices, [expected]);
+    }
+    for (value, problem) in [
+        ("", "bad format for path: "),
+        (":/dev/b", "bad format for path: :/dev/b"),
+        ("/a:/b:r:x", "bad format for path: /a:/b:r:x"),
+        ("/dev/a:rr", "rr is not an absolute path"),
+        ("/dev/a:/dev/b:x", "bad mode specified: x"),
+        ("dev", "dev is not an absolute path"),
+        ("vendor.com/class=all", "--device vendor.com/class=all: dhow cannot do CDI devices yet"),
+    ] {
+        assert_eq!(fault(&["--device", value]), problem);
+    }
+    let rules = ["--device-cgroup-rule", "c 1:3 rwm", "--device-cgroup-rule", "b *:* r"];
+    assert_eq!(host(&rules).device_cgroup_rules, ["c 1:3 rwm", "b *:* r"]);
+    assert_eq!(
+        fault(&["--device-cgroup-rule", "c 1 r"]),
+        "\"c 1 r\" for --device-cgroup-rule: invalid device cgroup format 'c 1 r'"
+    );
+}
+
+#[test]
+fn security() {
+    for flags in [["--security-opt", "seccomp=unconfined"], ["--security-opt", "seccomp:unconfined"]] {
+        assert_eq!(host(&flags).seccomp, Seccomp::Unconfined);
+    }
+    assert_eq!(host(&["--security-opt", "seccomp=builtin"]).seccomp, Seccomp::Default);
+    assert_eq!(
+        host(&["--security-opt", "seccomp=profile.json"]).seccomp,
+        Seccomp::Profile("{\"defaultAction\":\"SCMP_ACT_ALLOW\"}".to_owned())
+    );
+    for value in ["no-new-privileges", "no-new-privileges=true", "no-new-privileges:1"] {
+        assert!(host(&["--security-opt", value]).no_new_privileges);
+    }
+    assert!(!host(&["--security-opt", "no-new-privileges:false"]).no_new_privileges);
+    assert!(host(&["--security-opt", "systempaths=unconfined"]).systempaths_unconfined);
+    for value in ["apparmor=unconfined", "apparmor:unconfined", "label=disable", "label:disable"] {
+        assert_eq!(host(&["--security-opt", value]), HostConfig::default());
+    }
+    for (value, problem) in [
+        ("seccomp", "invalid --security-opt: \"seccomp\""),
+        ("seccomp=", "invalid --security-opt: \"seccomp=\""),
+        ("nonsense=1", "invalid --security-opt 2: \"nonsense=1\""),
+        ("no-new-privileges=x", "invalid --security-opt 2: \"no-new-privileges=x\""),
+        ("seccomp=none", "opening seccomp profile (none) failed: open none: no such file or directory"),
+        ("apparmor=x", "--security-opt apparmor=x: dhow cannot apply AppArmor profiles yet"),
+    ] {
+        assert_eq!(fault(&["--security-opt", value]), problem);
+    }
+    assert!(
+        fault(&["--security-opt", "seccomp=vars"]).starts_with("compacting json for seccomp profile (vars) failed")
+    );
+    let caps = host(&["--cap-add", "CAP_NET_ADMIN", "--cap-add", "all", "--cap-drop", "chown"]);
+    // One form of them is made where they are judged.
+    assert_eq!(
+        (caps.cap_add, caps.cap_drop),
+        (vec!["CAP_NET_ADMIN".to_owned(), "all".to_owned()], vec!["chown".to_owned()])
+    );
+    assert_eq!(host(&["--group-add", "x", "--group-add", "7"]).group_add, ["x", "7"]);
+}
+
+fn bind(source: &str, target: &str) -> Bind {
+    Bind {
+        source: source.into(),
+        target: target.to_owned(),
+        read_only: false,
+        propagation: None,
+        non_recursive: false,
+        create_source: true,
+    }
+}
+
+#[test]
+fn volumes() {
+    let binds = |value: &str| host(&["-v", value]).binds;
+    assert_eq!(binds("/a:/b"), [bind("/a", "/b")]);
+    assert_eq!(binds("./a/../b:/b"), [bind("/here/b", "/b")]);
+    assert_eq!(binds("..:/b"), [bind("/", "/b")]);
+    assert_eq!(binds("/a:/b:ro"), [Bind { read_only: true, ..bind("/a", "/b") }]);
+    assert_eq!(binds("/a:/b:rw,Z,cached,nocopy"), [bind("/a", "/b")]);
+    let slave = Bind { propagation: Some("rslave".to_owned()), read_only: true, ..bind("/a", "/b") };
+    assert_eq!(binds("/a:/b:rslave,ro"), [slave]);
+    assert_eq!(host(&["-v", "/a:/b", "-v", "/c:/d", "--volume", "/a:/b"]).binds, [bind("/a", "/b"), bind("/c", "/d")]);
+    for (value, problem) in [
+        ("", "invalid empty volume spec"),
+        ("/a:", "invalid spec: /a:: empty section between colons"),
+        (":/a", "invalid spec: :/a: empty section between colons"),
+        ("/a:/b:ro:x", "invalid spec: /a:/b:ro:x: too many colons"),
+        ("/a:/b:rp", "invalid mode: rp"),
+        ("/a:/b:ro,rw", "invalid mode: ro,rw"),
+        ("/a:ro", "invalid volume specification: '/a:ro'"),
+        (
+            "/a:b",
+            "invalid volume specification: '/a:b': invalid mount config for type \"bind\": invalid mount path: 'b' mount \
+             path must be absolute",
+        ),
+        (
+            "/a:/../",
+            "invalid volume specification: '/a:/../': invalid mount config for type \"bind\": invalid specification: \
+             destination can't be '/'",
+        ),
+        ("data:/b", "--volume data:/b: dhow cannot do volumes yet"),
+        ("/data", "--volume /data: dhow cannot do volumes yet"),
+        (
+            "~/a:/b",
+            "create ~/a: \"~/a\" includes invalid characters for a local volume name, only \
+             \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, use absolute path",
+        ),
+    ] {
+        assert_eq!(fault(&["-v", value]), problem);
+    }
+}
+
+#[test]
+fn mounts() {
+    let binds = |value: &str| host(&["--mount", value]).binds;
+    let wanted = Bind { create_source: false, ..bind("/a", "/b") };
+    assert_eq!(binds("type=bind,source=/a,target=/b"), [wanted.clone()]);
+    assert_eq!(binds("type=BIND,src=/a,dst=/b,consistency=cached"), [wanted.clone()]);
+    assert_eq!(binds("type=bind,src=./a,destination=/b")[0].source, Path::new("/here/a"));
+    assert_eq!(binds("type=bind,src=/a,dst=/b,ro"), [Bind { read_only: true, ..wanted.clone() }]);
+    assert_eq!(binds("type=bind,src=/a,dst=/b,readonly=0"), [wanted.clone()]);
+    assert_eq!(binds("\"type=bind\",\"src=/a,c\",dst=/b")[0].source, Path::new("/a,c"));
+    assert_eq!(binds("type=bind,src=/a,dst=/b,bind-create-src"), [bind("/a", "/b")]);
+    assert_eq!(
+        binds("type=bind,src=/a,dst=/b,bind-propagation=rshared,bind-recursive=disabled"),
+        [Bind { propagation: Some("rshared".to_owned()), non_recursive: true, ..wanted }]
+    );
+    let tmpfs = |flags: &[&str]| {
+        let list: Vec<_> = host(flags).tmpfs.into_iter().map(|(k, v)| format!("{k} {v}")).collect();
+        list.join("|")
+    };
+    assert_eq!(tmpfs(&["--mount", "type=tmpfs,dst=/t"]), "/t ");
+    assert_eq!(
+        tmpfs(&["--mount", "type=tmpfs,dst=/t,tmpfs-size=1m,tmpfs-mode=1770,ro"]),
+        "/t ro,mode=1770,size=1048576"
+    );
+    assert_eq!(tmpfs(&["--tmpfs", "/a", "--tmpfs", "/b:size=1m,exec"]), "/a |/b size=1m,exec");
+}
+
+#[test]
+fn mounts_that_are_none() {
+    for (value, problem) in [
+        ("", "value is empty"),
+        ("type=bind", "target is required"),
+        ("foo", "invalid field 'foo' must be a key=value pair"),
+        ("type=bind,target=", "invalid value for 'target': value is empty"),
+        ("type=bind,target= /a", "invalid value for 'target' in 'target= /a': value should not have whitespace"),
+        ("type=bind, target=/a", "invalid option 'target' in ' target=/a': option should not have whitespace"),
+        ("type=bind,dst=/a,nonsense=1", "unexpected key 'nonsense' in 'nonsense=1'"),
+        ("type=bind,dst=/a,ro=x", "invalid value for ro: x"),
+        ("type=bind,src=/a,dst=/b,tmpfs-size=1", "cannot mix 'tmpfs-*' options with mount type 'bind'"),
+        ("type=tmpfs,dst=/b,bind-create-src", "cannot mix 'bind-*' options with mount type 'tmpfs'"),
+        ("type=tmpfs,dst=/b,tmpfs-size=x", "invalid value for tmpfs-size: x"),
+        ("type=tmpfs,dst=/b,tmpfs-mode=9", "invalid value for tmpfs-mode: 9"),
+        (
+            "type=bind,src=/a,dst=/b,bind-recursive=x",
+            "invalid value for bind-recursive: x (must be \"enabled\", \"disabled\", \"writable\", or \"readonly\")",
+        ),
+        ("type=bind,a\"b", "parse error on line 1, column 12: bare \" in non-quoted-field"),
+        ("\"type=bind", "parse error on line 1, column 11: extraneous or missing \" in quoted-field"),
+    ] {
+        assert_eq!(fault(&["--mount", value]), format!("{value:?} for --mount: {problem}"));
+    }
+    for (value, problem) in [
+        ("type=bind,dst=/b", "invalid mount config for type \"bind\": field Source must not be empty"),
+        (
+            "type=bind,src=a,dst=/b",
+            "invalid mount config for type \"bind\": invalid mount path: 'a' mount path must be absolute",
+        ),
+        (
+            "type=bind,src=/a,dst=/",
+            "invalid mount config for type \"bind\": invalid specification: destination can't be '/'",
+        ),
+        (
+            "type=bind,src=/a,dst=/b,bind-propagation=x",
+            "invalid mount config for type \"bind\": invalid propagation mode: x",
+        ),
+        ("type=tmpfs,src=/a,dst=/b", "invalid mount config for type \"tmpfs\": field Source must not be specified"),
+        ("type=nonsense,dst=/b", "invalid mount config for type \"nonsense\": mount type unknown"),
+        ("dst=/b", "--volume dst=/b: dhow cannot do volumes yet"),
+    ] {
+        assert_eq!(fault(&["--mount", value]), problem);
+    }
+}
+
+#[test]
+fn root_directories() {
+    let root = |words: &[&str]| {
+        let request = create(words).requested(&around()).unwrap();
+        (request.root, request.config.cmd)
+    };
+    let directory = |path: &str, overlay| RootSource::Directory { path: path.into(), overlay };
+    let words = || Some(vec!["ls".to_owned(), "-l".to_owned()]);
+    assert_eq!(root(&["--rootfs", "/:O", "ls", "-l"]), (directory("/", true), words()));
+    assert_eq!(root(&["--rootfs", "a", "ls", "-l"]), (directory("/here/a", false), words()));
+    assert_eq!(root(&["--rootfs=/a:b"]), (directory("/a:b", false), None));
+    assert_eq!(create(&["--rootfs", "/"]).count(), 1);
+}
+
+#[test]
+fn logs() {
+    let log = host(&["--log-driver", "json-file", "--log-opt", "max-size=5m", "--log-opt", "max-file=2"]).log;
+    assert_eq!((log.driver.as_str(), log.options.len()), ("json-file", 2));
+    assert_eq!(host(&["--log-driver", "none"]).log.driver, "none");
+    for (flags, problem) in [
+        (["--log-driver", "none", "--log-opt", "a=b"], "invalid logging opts for driver none"),
+        (["--log-driver", "", "--log-opt", "tag=x"], "unknown log opt 'tag' for json-file log driver"),
+    ] {
+        assert_eq!(fault(&flags), problem);
+    }
+}
+
+#[test]
+fn what_comes_later_is_refused_by_name() {
+    for (flags, problem) in [
+        (&["-p", "80:80"][..], "--publish: dhow cannot publish ports yet"),
+        (&["-P"], "--publish-all: dhow cannot publish ports yet"),
+        (&["--health-cmd", "true"], "--health-cmd: dhow cannot check the health of containers yet"),
+        (&["--dns", "1.1.1.1"], "--dns: dhow cannot connect containers to networks yet"),
+        (&["--volumes-from", "c"], "--volumes-from: dhow cannot do volumes yet"),
+        (&["--gpus", "all"], "--gpus: dhow cannot hand on GPUs yet; name their device nodes with --device"),
+        (&["--isolation", "hyperv"], "--isolation: dhow cannot do what only Windows can"),
+    ] {
+        assert_eq!(fault(flags), problem);
+    }
+}
+
+proptest! {
+    // Each case makes a hundred parsers.
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn nothing_typed_makes_it_panic(value in ".{0,24}", path in "[./:~a-z=,\"]{0,16}") {
+        for flag in [
+            "-a", "-e", "-l", "-m", "-c", "-v", "-u", "--cpus", "--device", "--device-cgroup-rule", "--device-read-bps",
+            "--blkio-weight-device", "--env-file", "--ipc", "--pid", "--network", "--log-opt", "--memory-swap", "--mount",
+            "--restart", "--rootfs", "--security-opt", "--sysctl", "--tmpfs", "--ulimit", "--platform", "--shm-size",
+        ] {
+            for text in [&value, &path, &format!("type=bind,{path}"), &format!("/dev/x:{value}")] {
+                let words = ["run".to_owned(), format!("{flag}={text}"), "x".to_owned()].map(OsString::from).to_vec();
+                if let Ok(Some(create)) = parse::parse_leading::<Create>(&SHAPE, words, Create::count) {
+                    let _ = create.request("run", &around());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn binds_are_what_was_typed(source in "/[a-z/]{1,12}", target in "/[a-z]{1,12}", read_only: bool) {
+        let text = format!("{source}:{target}{}", if read_only { ":ro" } else { "" });
+        let found = host(&["-v", &text]).binds;
+        prop_assert_eq!(found, vec![Bind { read_only, ..bind(&source, &target) }]);
+    }
+}

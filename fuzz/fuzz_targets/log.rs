@@ -1,0 +1,7 @@
+//! Lines of logs, and messages on a supervisor's socket.
+#![no_main]
+
+#[path = "../checks/log.rs"]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| checks::check(data));
