@@ -104,6 +104,7 @@ struct Up {
     log: Option<Writer>,
     started: i64,
     kept: Vec<OwnedFd>,
+    still_to_join: Option<Cgroup>,
 }
 
 fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
@@ -154,8 +155,9 @@ fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
     talk.tell(Message::Waiting { pid, start_time }).map_err(|_| Quit::Alone)?;
 
     // While the launcher writes that down.
+    let mut still_to_join = None;
     if let (Some(on), Some(path)) = (&hierarchies, &plan.supervisor_cgroup) {
-        enter_group(on, path, &plan.run_dir)?;
+        still_to_join = enter_group(on, path)?;
     }
     // The container has been cloned already, so it keeps its own.
     let _ = std::fs::write("/proc/self/oom_score_adj", "-999");
@@ -167,7 +169,7 @@ fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
     if let Some(master) = running.terminal.take() {
         stdio.take_terminal(master, plan.stdin).map_err(failed("take the terminal"))?;
     }
-    Ok(Up { running, stdio, listener, lock, log, started, kept })
+    Ok(Up { running, stdio, listener, lock, log, started, kept, still_to_join })
 }
 
 fn too_few() -> Quit {
@@ -199,6 +201,7 @@ fn watch(talk: Talk, streams: u8, plan: &Plan, up: Up) -> Watch {
         log: up.log,
         lock: Some(up.lock),
         kept: up.kept,
+        still_to_join: up.still_to_join,
         lean: false,
         recorded: false,
         buffer: Vec::new(),
@@ -285,20 +288,15 @@ pub(crate) fn address(directory: BorrowedFd<'_>) -> io::Result<SocketAddrUnix> {
     Ok(SocketAddrUnix::new(format!("/proc/self/fd/{}/{SOCKET}", directory.as_raw_fd()))?)
 }
 
-/// Into the group of supervisors. All of a store may share one, as nobody can remove the group he is in; so one at a time
-/// looks whether it is there, and makes it.
-fn enter_group(on: &Hierarchies, path: &Path, run_dir: &Path) -> Result<(), Quit> {
-    let shared = run_dir.parent().unwrap_or(run_dir);
-    let directory = std::fs::File::open(shared).map_err(failed("open the run directory"))?;
-    let _turn = Locked::acquire(directory.as_fd(), Share::Exclusive, Wait::Block).map_err(failed("wait for a turn"))?;
+/// Into the group of supervisors, as far as that takes no time; the group, if the rest is still to be done. All of a store
+/// may share one, as nobody can remove the group he is in. Somebody who tidies up may remove it while it is empty.
+fn enter_group(on: &Hierarchies, path: &Path) -> Result<Option<Cgroup>, RuntimeError> {
     let mut attempts = 0;
     loop {
         attempts += 1;
-        let group = Cgroup::open(on, path).or_else(|_| Cgroup::create(on, path, &LinuxResources::default()));
-        match group.and_then(|group| group.join()) {
-            // Somebody is tidying up: it is removed while it is empty, hierarchy by hierarchy.
+        match Cgroup::shared(on, path).and_then(|group| Ok(group.join_at_once()?.then_some(group))) {
             Err(_) if attempts < 10 => std::thread::sleep(Duration::from_millis(1)),
-            outcome => return Ok(outcome?),
+            outcome => return outcome,
         }
     }
 }

@@ -8,6 +8,7 @@ use super::input::Input;
 use super::{now, resume};
 use crate::log::{Stream, Writer};
 use crate::plan::{LogPlan, Plan, Stdin};
+use dhow_runtime::cgroup::Cgroup;
 use dhow_sys::terminal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -83,6 +84,8 @@ pub(super) struct Watch {
     pub(super) lock: Option<OwnedFd>,
     /// Open as long as the container runs, for their own sake.
     pub(super) kept: Vec<OwnedFd>,
+    /// The group of supervisors, where joining it altogether takes the kernel milliseconds in which nothing else is done.
+    pub(super) still_to_join: Option<Cgroup>,
     /// Whether the memory of the start has been given up.
     pub(super) lean: bool,
     pub(super) recorded: bool,
@@ -110,6 +113,10 @@ impl Watch {
             }
             self.serve(&ready);
             if !self.lean && Instant::now() >= settled && self.is_quiet() {
+                if let Some(group) = self.still_to_join.take() {
+                    // Out of reach of who ends the launcher's session, as far as can be.
+                    let _ = group.join();
+                }
                 // Comes back only when it did not work: then the memory is kept.
                 let _ = resume::execute_anew(&mut self);
                 self.lean = true;
