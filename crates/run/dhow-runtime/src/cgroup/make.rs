@@ -1,6 +1,6 @@
 //! Making a group in every hierarchy, and what must be there above it.
 
-use super::directory::{failed, make_group, open_directory, read, refused, write};
+use super::directory::{failed, make_group, open_directory, read, write};
 use super::hierarchy::{Hierarchies, Hierarchy, Version};
 use super::patience::Patience;
 use super::{Cgroup, Member, end, open_member};
@@ -158,8 +158,8 @@ fn inherit_cpuset(group: BorrowedFd<'_>, path: &Path) -> Result<(), RuntimeError
     Ok(())
 }
 
-/// Version 2: lets the groups below have the controllers. One that cannot be had (`cpu` while there are real-time
-/// processes) keeps nobody from the others: a limit that needs it is refused later, by name.
+/// Version 2: lets the groups below have the controllers. What cannot be had is gone without: a limit that needs it is
+/// refused later, by name.
 fn hand_on_controllers(hierarchy: &Hierarchy, group: BorrowedFd<'_>, path: &Path) -> Result<(), RuntimeError> {
     if hierarchy.version == Version::V1 || hierarchy.controllers.is_empty() {
         return Ok(());
@@ -172,26 +172,19 @@ fn hand_on_controllers(hierarchy: &Hierarchy, group: BorrowedFd<'_>, path: &Path
         .filter(|c| !on.split_ascii_whitespace().any(|on| on == *c))
         .map(|c| format!("+{c}"))
         .collect();
-    if wanted.is_empty() || write(group, "cgroup.subtree_control", &wanted.join(" ")).is_ok() {
+    if wanted.is_empty() {
         return Ok(());
     }
-    let mut refusal = None;
-    let mut some = false;
-    for one in &wanted {
-        match write(group, "cgroup.subtree_control", one) {
-            Ok(()) => some = true,
-            Err(errno) => refusal = Some((one, errno)),
+    match write(group, "cgroup.subtree_control", &wanted.join(" ")) {
+        // BUSY: there are processes in this group. Some controllers it would take nevertheless, and turn into a group of
+        // threads by that, below which nobody could put a process.
+        Ok(()) | Err(Errno::BUSY) => {}
+        // One of them is the reason (`cpu` while there are real-time processes): the others without it.
+        Err(_) => {
+            for one in &wanted {
+                let _ = write(group, "cgroup.subtree_control", one);
+            }
         }
     }
-    match refusal {
-        Some((_, Errno::BUSY)) if !some => Err(refused(format!(
-            "control group {} has processes in it, so the kernel lets no group below it have limits; inside a \
-             container, move them into a group of their own first",
-            path.display()
-        ))),
-        Some((one, errno)) if !some && on.trim().is_empty() => {
-            Err(failed(format_args!("cannot write {one} to cgroup.subtree_control of {}", path.display()), errno))
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }
