@@ -12,4 +12,5 @@ pub mod namespace;
 pub mod pidfd;
 pub mod process;
 mod raw;
+pub mod seccomp;
 pub mod tree;

@@ -264,3 +264,32 @@ fn signals_are_as_new() {
         assert_eq!(bench.run().unwrap().output, expected);
     });
 }
+
+/// As on a host with systemd, where every mount is shared.
+#[test]
+fn nothing_shows_where_the_mounts_of_the_host_are_shared() {
+    alone(|mut bench| {
+        let data = bench.host("data");
+        let flags = rustix::mount::MountPropagationFlags::SHARED | rustix::mount::MountPropagationFlags::REC;
+        rustix::mount::mount_change("/", flags).unwrap();
+        let bind = |to: &str| json!({"destination": to, "type": "bind", "source": data, "options": ["rbind"]});
+        bench.add("/mounts", bind("/data"));
+        bench.add("/mounts", json!({"destination": "/data/beneath", "type": "tmpfs", "source": "tmpfs"}));
+        let places = || {
+            let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+            table.lines().map(|line| line.split(' ').nth(4).unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let before = places();
+        bench.script("cat /proc/self/mountinfo");
+        let (starting, output) = bench.start_joined(&[]).unwrap();
+        assert_eq!(places(), before, "while it waits at the gate");
+        let table = crate::bench::end(starting.release().unwrap(), output).output;
+        assert!(!table.contains("shared:"), "{table}");
+        let of = |place: &str| table.lines().find(|l| l.split(' ').nth(4) == Some(place)).unwrap();
+        assert!(!of("/").contains("master:"), "{table}");
+        assert!(of("/data").contains("master:"), "{table}");
+        bench.set("/linux/rootfsPropagation", json!("rslave"));
+        let table = bench.output("cat /proc/self/mountinfo");
+        assert!(table.lines().find(|l| l.split(' ').nth(4) == Some("/")).unwrap().contains("master:"), "{table}");
+    });
+}
