@@ -76,7 +76,12 @@ pub fn exec(
             (entered.enter(&process, Stdio::Files(theirs.files()))?, Some(ours))
         }
     };
-    let Some(ends) = ends else { return Ok(0) };
+    let Some(ends) = ends else {
+        // A caller that lives on has to reap it: the container's last process waits for that. One that ends leaves it to
+        // init.
+        std::thread::spawn(move || reap(&running));
+        return Ok(0);
+    };
     streams::copy(ends, &terminal, running.pidfd.as_fd(), request.tty)?;
     let code = reap(&running)?;
     session.end(code)?;

@@ -32,9 +32,9 @@ pub(crate) const TESTS: &[Test] = &[
 
 fn runs_to_its_end() {
     let place = Place::new();
-    let (code, output) = place.run(&request("one", &["sh", "-c", "echo out; echo err >&2; hostname; exit 7"]));
+    let (code, output) = place.run(&request("one", &["sh", "-c", "echo out; hostname; exit 7"]));
     let one = place.inspect("one");
-    assert_eq!((code, output.as_str()), (Some(7), format!("out\nerr\n{}\n", &one.id[..12]).as_str()));
+    assert_eq!((code, output.as_str()), (Some(7), format!("out\n{}\n", &one.id[..12]).as_str()));
     assert_eq!((one.status, one.exit_code, one.pid), (Status::Exited, Some(7), None));
     assert!(one.started < one.finished && one.created < one.started.unwrap());
     assert_eq!(place.actions(), ["create", "attach", "start", "die"]);
@@ -52,7 +52,7 @@ fn runs_to_its_end() {
     container::remove(&place.engine, "one", false).unwrap();
     container::remove(&place.engine, "two", false).unwrap();
     place.is_sound();
-    assert_eq!(place.cgroups(), [""; 0].map(std::path::PathBuf::from));
+    assert!(place.cgroups().is_empty());
 }
 
 fn removes_itself() {
@@ -66,7 +66,7 @@ fn removes_itself() {
     let id = container::create(&place.engine, &wanted).unwrap().id;
     place.start(&id);
     assert_eq!(container::wait(&place.engine, &id, Until::Removed).unwrap(), Some(0));
-    assert_eq!(place.engine.state().container_dir(&id).exists(), false);
+    assert!(!place.engine.state().container_dir(&id).exists());
     place.is_sound();
     assert!(place.cgroups().is_empty());
 }
@@ -324,7 +324,7 @@ fn joins_the_namespaces_of_another() {
     let place = Place::new();
     let id = place.running("one", &["sleep", "1000"]);
     let links = |host: HostConfig| {
-        let mut wanted = request("", &["readlink", "/proc/self/ns/net", "/proc/self/ns/pid", "/proc/self/ns/ipc"]);
+        let mut wanted = request("", &["sh", "-c", "cd /proc/self/ns; readlink net; readlink pid; readlink ipc"]);
         wanted.host = host;
         place.run(&wanted).1
     };
@@ -351,13 +351,13 @@ fn joins_the_namespaces_of_another() {
 fn shows_processes() {
     let place = Place::new();
     let id = place.running("one", &["sh", "-c", "sleep 1000 & sleep 2000"]);
-    until("all of it runs", || container::top(&place.engine, &id, &[]).is_ok_and(|(_, rows)| rows.len() == 3));
+    until("all of it runs", || container::top(&place.engine, &id, &[]).is_ok_and(|(_, rows)| rows.len() == 2));
     let (titles, rows) =
         container::top(&place.engine, &id, &["-o".to_owned(), "pid,args".to_owned(), "-e".to_owned()]).unwrap();
     assert_eq!(titles, ["PID", "COMMAND"]);
     let mut commands: Vec<_> = rows.iter().map(|row| row[1].clone()).collect();
     commands.sort();
-    assert_eq!(commands[1..], ["sleep 1000", "sleep 2000"]);
+    assert_eq!(commands, ["sleep 1000", "sleep 2000"]);
     container::stop(&place.engine, &id, Some(Duration::ZERO), None).unwrap();
     assert!(container::top(&place.engine, &id, &[]).is_err());
 }
