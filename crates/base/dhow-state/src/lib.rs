@@ -49,7 +49,7 @@
 //!
 //! ```text
 //! make     begin_with: plan_container | commit | work directory filled, place_container: renamed | row | commit
-//! remove   begin_with: begin_removal | commit | discard_container: set aside, removed | delete_container | commit
+//! remove   begin_with: begin_removal | commit | discard_container: set aside, removed | end_removal | commit
 //! ```
 //!
 //! Between the two, the making can still be undone; a removal is always carried on, by recovery if need be. A removal

@@ -3,7 +3,6 @@
 //! Everything here is a thin, safe wrapper: no policy, no state, no paths of dhow's own. Paths that
 //! come from an image or a container are resolved with `openat2` inside a root, never by name.
 
-mod raw;
 pub mod bpf;
 pub mod clone;
 pub mod exec;
@@ -13,6 +12,7 @@ pub mod namespace;
 pub mod passing;
 pub mod pidfd;
 pub mod process;
+mod raw;
 pub mod seccomp;
 pub mod signal;
 pub mod terminal;

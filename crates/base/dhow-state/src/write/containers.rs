@@ -130,11 +130,17 @@ impl Write<'_> {
         self.store_state(id, row.generation, state)
     }
 
-    /// Ends a removal: the row goes, and with it the name is free. Says whether it was there.
+    /// Ends a removal whose directory [`crate::Operation::discard_container`] took away: the row goes, and with it the
+    /// name is free. Says whether it was there.
     ///
     /// # Errors
     /// Of the ledger.
-    pub fn delete_container(&self, operation: OperationId, id: &str) -> Result<bool, StateError> {
+    pub fn end_removal(&self, operation: OperationId, id: &str) -> Result<bool, StateError> {
+        self.delete_container_plan(operation, id)?;
+        self.delete_container(operation, id)
+    }
+
+    pub(crate) fn delete_container(&self, operation: OperationId, id: &str) -> Result<bool, StateError> {
         let sql = "DELETE FROM containers WHERE id = ?1 AND removal = ?2";
         Ok(self.execute(sql, (id, operation.to_string()))? > 0)
     }

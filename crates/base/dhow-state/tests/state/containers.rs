@@ -50,7 +50,7 @@ pub(crate) fn remove(state: &State, n: u32) -> Result<bool, StateError> {
         operation.discard_container(&id(n))?;
     }
     let operation_id = operation.id();
-    operation.commit(Durability::Crash, |w| w.delete_container(operation_id, &id(n)))
+    operation.commit(Durability::Crash, |w| w.end_removal(operation_id, &id(n)))
 }
 
 #[test]

@@ -96,10 +96,8 @@ fn arg(condition: &Condition) -> LinuxSeccompArg {
         Test::GreaterOrEqual => (LinuxSeccompOperator::ScmpCmpGe, condition.value),
     };
     let builder = LinuxSeccompArgBuilder::default().index(usize::from(condition.argument)).value(value).op(op);
-    let built = match condition.test {
-        Test::Equal { mask } if mask != u64::MAX => builder.value_two(condition.value).build(),
-        _ => builder.build(),
-    };
+    let masked = op == LinuxSeccompOperator::ScmpCmpMaskedEq && condition.value != 0;
+    let built = if masked { builder.value_two(condition.value).build() } else { builder.build() };
     built.expect("every field has a default")
 }
 

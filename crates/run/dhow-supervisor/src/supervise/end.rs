@@ -1,7 +1,7 @@
 //! What is done once the container's process has ended.
 
 use super::now;
-use super::start::SOCKET;
+use super::start::{OOM_SCORE, SOCKET};
 use super::watch::{Heard, Watch};
 use crate::plan::{ExitRecord, VERSION};
 use crate::wire::Message;
@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 /// How long processes that are left may keep quiet before their output is given up.
 const IDLE: Duration = Duration::from_secs(1);
+/// How long they may go on, where there is no control group to kill them by.
+const DRAIN: Duration = Duration::from_secs(10);
 /// How long clients have to take what there is and to say that they have recorded the end.
 const FAREWELL: Duration = Duration::from_secs(10);
 
@@ -43,7 +45,7 @@ impl Watch {
         let _ = std::fs::remove_file(self.brief.run_dir.join(SOCKET));
         self.accept();
         self.let_go();
-        self.say_goodbye(&record);
+        let told = self.say_goodbye(&record);
         if !self.recorded {
             self.run_exited();
         }
@@ -51,6 +53,7 @@ impl Watch {
             log.nudge();
             let _ = log.sync();
         }
+        self.linger(&told);
     }
 
     /// The exit status, or 128 + the signal; none when it cannot be told.
@@ -66,7 +69,8 @@ impl Watch {
         let idle = Timespec { tv_sec: i64::try_from(IDLE.as_secs()).expect("a second"), tv_nsec: 0 };
         // Nothing that is still in a terminal comes from a process that lives.
         let patience = if self.peer.is_some() { Timespec { tv_sec: 0, tv_nsec: 0 } } else { idle };
-        while !self.sources.is_empty() {
+        let deadline = Instant::now() + DRAIN;
+        while !self.sources.is_empty() && Instant::now() < deadline {
             let mut fds: Vec<_> = self.sources.iter().map(|source| PollFd::new(&source.fd, PollFlags::IN)).collect();
             let came = match poll(&mut fds, Some(&patience)) {
                 Err(rustix::io::Errno::INTR) => continue,
@@ -96,12 +100,11 @@ impl Watch {
         }
     }
 
-    /// Tells everybody, and waits until one says that he has recorded it, or all are gone.
-    fn say_goodbye(&mut self, record: &ExitRecord) {
+    /// Tells everybody, and waits until one says that he has recorded it, or all are gone; but not for ever. Who was told.
+    fn say_goodbye(&mut self, record: &ExitRecord) -> Vec<bool> {
         let bytes = record.to_bytes();
         let mut told = vec![false; self.clients.len()];
         let deadline = Instant::now() + FAREWELL;
-        let mut buffer = vec![0; 16 * 1024];
         loop {
             for (client, told) in self.clients.iter_mut().zip(&mut told) {
                 // One who has only just connected says his hello first.
@@ -110,21 +113,31 @@ impl Watch {
                     *told = true;
                 }
             }
-            let all_gone = self.clients.iter().all(|client| client.gone);
             let left = deadline.saturating_duration_since(Instant::now());
-            if all_gone || left.is_zero() || self.recorded && self.clients.iter().all(|c| c.gone || c.pending() == 0) {
-                return;
+            if self.recorded || left.is_zero() || self.clients.iter().all(|client| client.gone) {
+                return told;
             }
-            self.listen(left, &mut buffer);
+            self.listen(Some(left));
+        }
+    }
+
+    /// Stays until those who were told have taken all output, however slow they are: a pager shows a page at a time.
+    fn linger(&mut self, told: &[bool]) {
+        for (client, told) in self.clients.iter_mut().zip(told) {
+            client.gone |= !told;
+        }
+        while self.clients.iter().any(|client| !client.gone && client.pending() > 0) {
+            self.listen(None);
         }
     }
 
     /// Waits for clients to take what there is for them, or to say something.
-    fn listen(&mut self, at_most: Duration, buffer: &mut [u8]) {
-        let timeout = Timespec {
+    fn listen(&mut self, at_most: Option<Duration>) {
+        let timeout = at_most.map(|at_most| Timespec {
             tv_sec: i64::try_from(at_most.as_secs()).expect("seconds"),
             tv_nsec: at_most.subsec_nanos().into(),
-        };
+        });
+        let mut buffer = [0; 4096];
         let present = || self.clients.iter().filter(|client| !client.gone);
         let mut fds: Vec<_> = present()
             .map(|client| {
@@ -132,19 +145,21 @@ impl Watch {
                 PollFd::new(&client.socket, PollFlags::IN | out)
             })
             .collect();
-        let _ = poll(&mut fds, Some(&timeout));
+        let _ = poll(&mut fds, timeout.as_ref());
         let events: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
         let recorded = &mut self.recorded;
         for (client, events) in self.clients.iter_mut().filter(|client| !client.gone).zip(events) {
             client.flush();
             if events.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
-                client.hear(buffer, &mut |heard| *recorded |= matches!(heard, Heard::Recorded));
+                client.hear(&mut buffer, &mut |heard| *recorded |= matches!(heard, Heard::Recorded));
             }
         }
     }
 
     fn run_exited(&self) {
         if let Some((program, arguments)) = self.brief.exited.split_first() {
+            // Ours is not for it, and for the container that it may start again.
+            let _ = std::fs::write(OOM_SCORE, self.brief.oom_score.to_string());
             let mut command = Command::new(program);
             command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             // It lives on alone. When it cannot be executed, the next command finds the exit record.

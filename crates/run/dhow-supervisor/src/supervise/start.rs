@@ -26,6 +26,7 @@ use std::time::Duration;
 
 /// The lock of a run directory.
 const LOCK: &str = "supervisor.lock";
+pub(super) const OOM_SCORE: &str = "/proc/self/oom_score_adj";
 /// The socket of a run directory.
 pub(crate) const SOCKET: &str = "supervisor.sock";
 
@@ -105,6 +106,7 @@ struct Up {
     started: i64,
     kept: Vec<OwnedFd>,
     still_to_join: Option<Cgroup>,
+    oom_score: i32,
 }
 
 fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
@@ -160,16 +162,21 @@ fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
         still_to_join = enter_group(on, path)?;
     }
     // The container has been cloned already, so it keeps its own.
-    let _ = std::fs::write("/proc/self/oom_score_adj", "-999");
+    let oom_score = std::fs::read_to_string(OOM_SCORE).ok().and_then(|score| score.trim().parse().ok()).unwrap_or(0);
+    let _ = std::fs::write(OOM_SCORE, "-999");
     let log = plan.log.as_ref().map(Writer::open).transpose().map_err(failed("open the log"))?;
 
     wait_for_go(talk)?;
     let started = now();
     let mut running = waiting.release()?;
     if let Some(master) = running.terminal.take() {
-        stdio.take_terminal(master, plan.stdin).map_err(failed("take the terminal"))?;
+        stdio.take_terminal(master, plan.stdin).map_err(|e| {
+            // It runs already, and nobody would watch it.
+            let _ = rustix::process::pidfd_send_signal(&running.pidfd, rustix::process::Signal::KILL);
+            failed("take the terminal")(e)
+        })?;
     }
-    Ok(Up { running, stdio, listener, lock, log, started, kept, still_to_join })
+    Ok(Up { running, stdio, listener, lock, log, started, kept, still_to_join, oom_score })
 }
 
 fn too_few() -> Quit {
@@ -191,7 +198,7 @@ fn watch(talk: Talk, streams: u8, plan: &Plan, up: Up) -> Watch {
     let mut launcher = Client::known(talk.socket, talk.inbox, Some(streams));
     launcher.gone = told.is_err();
     Watch {
-        brief: Brief::of(plan, up.started),
+        brief: Brief::of(plan, up.started, up.oom_score),
         pidfd: up.running.pidfd,
         sources: up.stdio.sources,
         input: up.stdio.input,

@@ -46,6 +46,7 @@ fn supervise(name: &str, script: &str, stdin: Stdin) -> Plain {
             stdin,
             exited: ["touch".into(), directory.join("exited").into()].into(),
             started: 5,
+            oom_score: 0,
         },
         pidfd,
         sources: vec![

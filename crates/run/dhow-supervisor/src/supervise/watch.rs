@@ -37,10 +37,12 @@ pub(super) struct Brief {
     pub(super) exited: Vec<OsString>,
     /// When the gate was opened, nanoseconds since the Unix epoch.
     pub(super) started: i64,
+    /// What the launcher's `oom_score_adj` was.
+    pub(super) oom_score: i32,
 }
 
 impl Brief {
-    pub(super) fn of(plan: &Plan, started: i64) -> Brief {
+    pub(super) fn of(plan: &Plan, started: i64, oom_score: i32) -> Brief {
         Brief {
             run_dir: plan.run_dir.clone(),
             log: plan.log.clone(),
@@ -48,6 +50,7 @@ impl Brief {
             stdin: plan.stdin,
             exited: plan.exited.clone(),
             started,
+            oom_score,
         }
     }
 }
@@ -281,7 +284,8 @@ impl Watch {
                     let _ = terminal::resize(peer.as_fd(), *rows, *columns);
                 }
             }
-            Heard::Recorded => self.recorded = true,
+            // There is nothing to record before the end.
+            Heard::Recorded => {}
         }
     }
 

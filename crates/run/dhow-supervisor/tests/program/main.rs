@@ -4,12 +4,13 @@
 //!     supervisor                        in place of `dhow internal supervise`
 //!     supervisor launch PLAN ROOT       starts the plan in that file on the directory ROOT; prints `waiting PID`
 //!                                       and goes on after a line on stdin
-//!     supervisor attach DIRECTORY       attaches with its standard streams
+//!     supervisor attach DIRECTORY       attaches with its standard streams; a terminal becomes raw
 //! ```
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a tool of tests")]
 
 use dhow_supervisor::client::{Connection, Streams, Terminal, launch};
+use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
@@ -37,7 +38,7 @@ fn main() {
                 stdin: Some(stdin.as_fd()),
                 stdout: stdout.as_fd(),
                 stderr: stderr.as_fd(),
-                tty: false,
+                tty: stdin.is_terminal(),
                 detach_keys: Vec::new(),
                 on_signal: None,
             };

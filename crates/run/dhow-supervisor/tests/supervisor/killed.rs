@@ -134,6 +134,51 @@ fn ten_mebibytes_reach_a_slow_client_and_the_log() {
     container.assert_nothing_left();
 }
 
+/// As with a pager that shows the first page and then is left alone.
+#[test]
+fn one_who_takes_his_time_gets_all_though_the_end_is_recorded_by_others() {
+    let container = Container::new("pager", "head -c 300000 /dev/zero | tr '\\0' x");
+    let slow = container.start(ALL);
+    until("the command", || container.has_exited_run());
+    container.assert_nothing_left();
+    let (end, out, _) = attach(slow, b"", false);
+    assert!(matches!(end, End::Exited(record) if record.code == Some(0)));
+    assert_eq!(out.len(), 300_000);
+}
+
+#[test]
+fn signals_are_handed_on() {
+    let container =
+        Container::new("handed", "trap 'echo caught; exit 6' USR1; echo ready; while :; do sleep 0.02; done");
+    let waiting = container.launch(ALL).unwrap();
+    let pid = waiting.pid;
+    let connection = waiting.open().unwrap();
+    let (mut shown, stdout) = std::io::pipe().unwrap();
+    let client = std::thread::spawn(move || {
+        use std::os::fd::AsFd as _;
+        let mut hand_on = |signal: i32| {
+            assert_eq!(signal, signal_hook::consts::SIGUSR1);
+            let pid = rustix::process::Pid::from_raw(pid.try_into().unwrap()).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::USR1).unwrap();
+        };
+        let terminal = dhow_supervisor::client::Terminal {
+            stdin: None,
+            stdout: stdout.as_fd(),
+            stderr: stdout.as_fd(),
+            tty: false,
+            detach_keys: Vec::new(),
+            on_signal: Some(&mut hand_on),
+        };
+        connection.stream(terminal, true).unwrap()
+    });
+    let mut line = [0; 6];
+    std::io::Read::read_exact(&mut shown, &mut line).unwrap();
+    assert_eq!(&line, b"ready\n");
+    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::USR1).unwrap();
+    assert!(matches!(client.join().unwrap(), End::Exited(record) if record.code == Some(6)));
+    assert_eq!(container.log(), "ready\ncaught\n");
+}
+
 #[test]
 fn a_million_lines_are_in_the_log() {
     let line = "x".repeat(99);

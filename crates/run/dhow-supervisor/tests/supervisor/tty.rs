@@ -152,3 +152,25 @@ fn a_terminal_lets_go_when_the_supervisor_is_gone() {
     assert_eq!(person.end(), End::Lost);
     assert!(!person.is_raw());
 }
+
+#[test]
+fn signals_that_end_a_client_leave_the_terminal_as_it_was() {
+    use rustix::process::Signal;
+    use std::os::unix::process::ExitStatusExt as _;
+    let container = Container::new("restored", "sleep 1000").with_terminal();
+    let _first = container.start(crate::container::NONE);
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT] {
+        let person = Person::new();
+        let mut command = std::process::Command::new(crate::container::program());
+        let end = || std::process::Stdio::from(person.peer.try_clone().unwrap());
+        command.arg("attach").arg(&container.plan.run_dir).stdin(end()).stdout(end()).stderr(end());
+        let mut client = command.spawn().unwrap();
+        person.sees("attached");
+        until("raw mode", || person.is_raw());
+        let pid = rustix::process::Pid::from_child(&client);
+        rustix::process::kill_process(pid, signal).unwrap();
+        assert_eq!(client.wait().unwrap().signal(), Some(signal.as_raw()));
+        assert!(!person.is_raw(), "{signal:?}");
+    }
+    assert!(container.is_supervised());
+}

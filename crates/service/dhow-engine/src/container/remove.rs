@@ -126,7 +126,7 @@ pub(super) fn finish(
         return Err(e.into());
     }
     operation.commit(Durability::Crash, |w| {
-        if w.delete_container(id, &row.id)? {
+        if w.end_removal(id, &row.id)? {
             events::record(w, engine.now(), row, stored, "destroy", &[])?;
         }
         Ok(())

@@ -10,6 +10,7 @@ use std::time::Duration;
 pub(crate) const TESTS: &[Test] = &[
     ("crash::a_container_outlives_its_supervisor", a_container_outlives_its_supervisor),
     ("crash::a_client_that_is_killed_leaves_all_or_nothing", a_client_that_is_killed_leaves_all_or_nothing),
+    ("crash::a_removal_that_is_killed_is_carried_on", a_removal_that_is_killed_is_carried_on),
     ("crash::an_end_that_nobody_recorded_is_found", an_end_that_nobody_recorded_is_found),
 ];
 
@@ -67,6 +68,29 @@ fn a_client_that_is_killed_leaves_all_or_nothing() {
     println!("{running} of 40 were running when their client was killed");
     place.is_sound();
     assert!(place.cgroups().iter().all(|path| path.to_string_lossy().contains("supervisors")), "{:?}", place.cgroups());
+}
+
+fn a_removal_that_is_killed_is_carried_on() {
+    let place = Place::new();
+    let mut gone = 0;
+    for micros in (0..30).map(|n| n * 4000) {
+        let id = place.running("one", &["sleep", "1000"]);
+        let mut client = place.client(&["client", "rm", &id]).spawn().unwrap();
+        std::thread::sleep(Duration::from_micros(micros));
+        client.kill().unwrap();
+        client.wait().unwrap();
+        gone += u32::from(container::list(&place.engine).unwrap().is_empty());
+        match container::remove(&place.engine, &id, true) {
+            Ok(_) | Err(dhow_engine::EngineError::NoSuchContainer(_)) => {}
+            Err(e) => panic!("{e}"),
+        }
+        assert!(!place.engine.state().container_dir(&id).exists());
+        assert!(!place.engine.state().container_run_dir(&id).exists());
+    }
+    println!("{gone} of 30 were gone when their client was killed");
+    assert_eq!(place.engine.state().read(|r| r.operations()).unwrap(), []);
+    place.is_sound();
+    assert!(place.cgroups().is_empty());
 }
 
 fn an_end_that_nobody_recorded_is_found() {

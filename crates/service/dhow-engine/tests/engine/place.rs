@@ -113,16 +113,9 @@ impl Place {
     /// A file to write to and read back.
     pub(crate) fn scratch(&self) -> File {
         let path = self.path("scratch");
-        File::options()
-            .read(true)
-            .append(true)
-            .create(true)
-            .open(&path)
-            .map(|file| {
-                std::fs::remove_file(&path).unwrap();
-                file
-            })
-            .unwrap()
+        let file = File::options().read(true).append(true).create(true).open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        file
     }
 
     /// The actions of the journal about containers, in order.
@@ -181,8 +174,15 @@ impl Drop for Place {
         let store = self.engine.state().store_id().to_owned();
         let hierarchies = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|e| e.path());
         for hierarchy in hierarchies.chain([PathBuf::from("/sys/fs/cgroup")]) {
-            for name in [format!("{store}/supervisors"), store.clone()] {
-                let _ = std::fs::remove_dir(hierarchy.join("dhow").join(name));
+            let group = hierarchy.join("dhow").join(&store);
+            // The last supervisor is on its way out.
+            for _ in 0..200 {
+                let _ = std::fs::remove_dir(group.join("supervisors"));
+                let _ = std::fs::remove_dir(&group);
+                if !group.exists() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(5));
             }
             let _ = std::fs::remove_dir(hierarchy.join("dhow"));
         }

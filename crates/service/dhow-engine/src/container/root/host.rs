@@ -137,7 +137,7 @@ mod tests {
             ["/home of\\all", "/run/media", "/usr", "/usr/local"].iter().map(PathBuf::from).collect();
         assert_eq!(all, expected);
         assert_eq!(below(TABLE, Path::new("/usr")), [PathBuf::from("/usr/local")]);
-        assert_eq!(below(b"garbage\n\n", Path::new("/")), [PathBuf::new(); 0]);
+        assert!(below(b"garbage\n\n", Path::new("/")).is_empty());
     }
 
     #[test]
