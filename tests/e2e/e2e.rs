@@ -26,6 +26,7 @@ mod ps;
 mod run;
 mod save;
 mod show;
+mod survive;
 mod system;
 mod terminal;
 mod together;

@@ -10,9 +10,9 @@ use crate::harness::Containers;
 #[test]
 fn the_life_of_a_container_in_order() {
     let box_ = Containers::new();
-    let id = box_.detached("e", "exit 3");
-    box_.dhow(&["wait", "e"]).ok();
-    box_.dhow(&["rm", "e"]).ok();
+    let id = box_.detached("ee", "exit 3");
+    box_.dhow(&["wait", "ee"]).ok();
+    box_.dhow(&["rm", "ee"]).ok();
     let args = ["events", "--since", "1h", "--until", "0s", "--filter", "type=container"];
     let lines = box_.dhow(&args).lines();
     let actions: Vec<&str> = lines.iter().map(|line| line.split(' ').nth(2).unwrap()).collect();
@@ -22,7 +22,7 @@ fn the_life_of_a_container_in_order() {
         let words: Vec<&str> = line.split(' ').collect();
         assert_eq!((words[1], words[3]), ("container", id.as_str()), "{line}");
         assert!(words[0].len() >= 30 && words[0].as_bytes()[10] == b'T', "{line}");
-        assert!(line.contains("image=box") && line.contains("name=e"), "{line}");
+        assert!(line.contains("image=box") && line.contains("name=ee"), "{line}");
     }
     let die = lines.iter().find(|line| line.contains(" die ")).unwrap();
     assert!(die.contains("exitCode=3"), "{die}");
@@ -31,13 +31,13 @@ fn the_life_of_a_container_in_order() {
 #[test]
 fn filters_and_formats() {
     let box_ = Containers::new();
-    let id = box_.detached("e", "exit 0");
-    box_.dhow(&["wait", "e"]).ok();
+    let id = box_.detached("ee", "exit 0");
+    box_.dhow(&["wait", "ee"]).ok();
     box_.detached("other", "exit 0");
     let past = |args: &[&str]| box_.dhow(&[&["events", "--since", "1h", "--until", "0s"], args].concat()).lines();
     let format = "{{.Type}} {{.Action}} {{.Actor.Attributes.name}}";
-    assert_eq!(past(&["-f", "container=e", "-f", "event=start", "--format", format]), ["container start e"]);
-    let json = past(&["--filter", "container=e", "--filter", "event=create", "--format", "json"]);
+    assert_eq!(past(&["-f", "container=ee", "-f", "event=start", "--format", format]), ["container start ee"]);
+    let json = past(&["--filter", "container=ee", "--filter", "event=create", "--format", "json"]);
     let event: Value = serde_json::from_str(&json[0]).unwrap();
     assert_eq!(
         (&event["Type"], &event["Action"], &event["id"]),

@@ -241,16 +241,16 @@ fn init_reaps_and_hands_signals_on() {
         "-d",
         "--init",
         "--name",
-        "i",
+        "ii",
         "box",
         "sh",
         "-c",
         "trap 'exit 9' TERM; echo up; while :; do sleep 0.1; done",
     ])
     .ok();
-    box_.says("i", "up");
-    box_.dhow(&["stop", "i"]).ok();
-    assert_eq!(box_.shown("i", "{{.State.ExitCode}}"), "9");
+    box_.says("ii", "up");
+    box_.dhow(&["stop", "ii"]).ok();
+    assert_eq!(box_.shown("ii", "{{.State.ExitCode}}"), "9");
     assert_eq!(run("exec absent").code, Some(127));
     box_.dhow(&["run", "--rm", "--init", "box", "absent"]).fails_with(127, &["absent"]);
 }
@@ -313,7 +313,7 @@ fn signals_are_handed_on_to_the_program() {
         .command(&[
             "run",
             "--name",
-            "p",
+            "pp",
             "box",
             "sh",
             "-c",
@@ -323,9 +323,9 @@ fn signals_are_handed_on_to_the_program() {
         .stdin(std::process::Stdio::null())
         .spawn()
         .unwrap();
-    eventually("it is up", || box_.dhow(&["logs", "p"]).stdout.contains("up"));
+    eventually("it is up", || box_.dhow(&["logs", "pp"]).stdout.contains("up"));
     let pid = nix::unistd::Pid::from_raw(client.id().cast_signed());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
     assert_eq!(client.wait().unwrap().code(), Some(7));
-    assert_eq!(box_.shown("p", "{{.State.ExitCode}}"), "7");
+    assert_eq!(box_.shown("pp", "{{.State.ExitCode}}"), "7");
 }

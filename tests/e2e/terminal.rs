@@ -34,23 +34,24 @@ fn ctrl_c_interrupts_what_runs_in_it() {
     std::thread::sleep(std::time::Duration::from_millis(300));
     terminal.send("\x03");
     terminal.expect("# ");
-    terminal.send("echo $((130+1))\n");
-    terminal.expect("131");
+    terminal.send("echo $?\n");
+    terminal.expect("130");
+    terminal.expect("# ");
     terminal.send("\x04");
-    assert_eq!(terminal.wait(), Some(130));
+    assert_eq!(terminal.wait(), Some(0));
 }
 
 #[test]
 fn detach_and_attach_again() {
     let box_ = Containers::new();
-    let mut terminal = Terminal::new(&box_.command(&["run", "-it", "--name", "d", "box"]), (24, 80));
+    let mut terminal = Terminal::new(&box_.command(&["run", "-it", "--name", "dd", "box"]), (24, 80));
     terminal.expect("# ");
     terminal.send("X=kept\n");
     terminal.expect("# ");
     terminal.send("\x10\x11");
     assert_eq!(terminal.wait(), Some(0));
-    assert_eq!(box_.shown("d", "{{.State.Status}}"), "running");
-    let mut terminal = Terminal::new(&box_.command(&["attach", "d"]), (30, 90));
+    assert_eq!(box_.shown("dd", "{{.State.Status}}"), "running");
+    let mut terminal = Terminal::new(&box_.command(&["attach", "dd"]), (30, 90));
     terminal.send("\n");
     terminal.expect("# ");
     terminal.send("echo $X; stty size\n");
@@ -59,25 +60,25 @@ fn detach_and_attach_again() {
     terminal.send("\x10\x11");
     terminal.expect("read escape sequence");
     assert_eq!(terminal.wait(), Some(1));
-    let mut terminal = Terminal::new(&box_.command(&["attach", "--detach-keys", "ctrl-a,q", "d"]), (24, 80));
+    let mut terminal = Terminal::new(&box_.command(&["attach", "--detach-keys", "ctrl-a,q", "dd"]), (24, 80));
     terminal.send("\n");
     terminal.expect("# ");
     terminal.send("exit 4\n");
     assert_eq!(terminal.wait(), Some(4));
-    assert_eq!(box_.shown("d", "{{.State.ExitCode}}"), "4");
-    box_.dhow(&["attach", "d"]).fails(&["cannot attach to a stopped container"]);
+    assert_eq!(box_.shown("dd", "{{.State.ExitCode}}"), "4");
+    box_.dhow(&["attach", "dd"]).fails(&["cannot attach to a stopped container"]);
 }
 
 #[test]
 fn a_client_that_is_killed_leaves_the_container_running() {
     let box_ = Containers::new();
-    let mut terminal = Terminal::new(&box_.command(&["run", "-it", "--name", "k", "box"]), (24, 80));
+    let mut terminal = Terminal::new(&box_.command(&["run", "-it", "--name", "kk", "box"]), (24, 80));
     terminal.expect("# ");
     let pid = nix::unistd::Pid::from_raw(terminal.pid().cast_signed());
     nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
     terminal.wait();
-    assert_eq!(box_.shown("k", "{{.State.Status}}"), "running");
-    let mut terminal = Terminal::new(&box_.command(&["attach", "k"]), (24, 80));
+    assert_eq!(box_.shown("kk", "{{.State.Status}}"), "running");
+    let mut terminal = Terminal::new(&box_.command(&["attach", "kk"]), (24, 80));
     terminal.send("exit 9\n");
     assert_eq!(terminal.wait(), Some(9));
 }
@@ -85,8 +86,8 @@ fn a_client_that_is_killed_leaves_the_container_running() {
 #[test]
 fn exec_on_a_terminal() {
     let box_ = Containers::new();
-    box_.detached("c", "sleep 1000");
-    let mut terminal = Terminal::new(&box_.command(&["exec", "-it", "c", "sh"]), (33, 77));
+    box_.detached("cc", "sleep 1000");
+    let mut terminal = Terminal::new(&box_.command(&["exec", "-it", "cc", "sh"]), (33, 77));
     terminal.expect("# ");
     terminal.send("stty size\n");
     terminal.expect("33 77");
@@ -96,7 +97,7 @@ fn exec_on_a_terminal() {
     terminal.expect("20 60");
     terminal.send("exit 6\n");
     assert_eq!(terminal.wait(), Some(6));
-    assert_eq!(box_.shown("c", "{{.State.Status}}"), "running");
+    assert_eq!(box_.shown("cc", "{{.State.Status}}"), "running");
 }
 
 #[test]

@@ -65,25 +65,22 @@ impl Containers {
     pub(crate) fn assert_nothing_left(&self) {
         assert_eq!(self.names(), Vec::<String>::new(), "containers are left");
         let id = self.dhow(&["info", "--format", "{{.ID}}"]).text();
-        let run_root = self.folder().join("run").join(&id).join("containers");
+        let run_root = self.folder().join("run").join(id).join("containers");
         eventually("directories are gone", || {
             [self.root().join("containers"), run_root.clone()].iter().all(|dir| entries(dir).is_empty())
         });
-        let groups = || groups(&id).iter().flat_map(|group| entries(group)).collect::<Vec<PathBuf>>();
-        eventually("control groups are gone", || groups().iter().all(|path| !path.is_dir() || is_empty_group(path)));
+        let group = |path: &PathBuf| !path.is_dir() || is_supervisors(path);
+        eventually("control groups are gone", || {
+            self.groups().iter().flat_map(|g| entries(g)).all(|path| group(&path))
+        });
         self.assert_sound();
     }
 }
 
-/// The directory of this store in each control group hierarchy.
-fn groups(id: &str) -> Vec<PathBuf> {
-    let hierarchies = entries(Path::new("/sys/fs/cgroup")).into_iter().chain(["/sys/fs/cgroup".into()]);
-    hierarchies.map(|hierarchy| hierarchy.join("dhow").join(id)).filter(|group| group.is_dir()).collect()
-}
-
-/// A group of groups, without any.
-fn is_empty_group(path: &Path) -> bool {
-    entries(path).iter().all(|entry| !entry.is_dir())
+/// The group of all supervisors, when there are none: it stays.
+fn is_supervisors(path: &Path) -> bool {
+    path.ends_with("supervisors")
+        && entries(path).iter().all(|entry| !entry.is_dir())
         && fs::read_to_string(path.join("cgroup.procs")).is_ok_and(|procs| procs.is_empty())
 }
 

@@ -108,6 +108,14 @@ impl Store {
         layers
     }
 
+    /// The directories of this store's control groups, one in each hierarchy.
+    pub(crate) fn groups(&self) -> Vec<PathBuf> {
+        let id = self.dhow(&["info", "--format", "{{.ID}}"]).stdout.trim().to_owned();
+        let root = Path::new("/sys/fs/cgroup");
+        let hierarchies = names(root).into_iter().map(|name| root.join(name)).chain([root.to_owned()]);
+        hierarchies.map(|hierarchy| hierarchy.join("dhow").join(&id)).filter(|group| group.is_dir()).collect()
+    }
+
     /// Nothing is left in the store: no image, blob, layer or half-made thing.
     #[track_caller]
     pub(crate) fn assert_empty(&self) {
@@ -133,13 +141,20 @@ impl Store {
 impl Drop for Store {
     /// A test that failed leaves no process behind, and one that did not has no duty to tidy up.
     fn drop(&mut self) {
-        if names(&self.root.join("containers")).is_empty() {
+        if !self.root.join("containers").is_dir() {
             return;
         }
         let ids = self.dhow(&["ps", "-aq", "--no-trunc"]);
         let ids: Vec<&str> = ids.stdout.lines().collect();
         if !ids.is_empty() {
             self.dhow(&[&["rm", "-f"], ids.as_slice()].concat());
+        }
+        // The groups of the store itself stay for its next container; there is none.
+        for group in self.groups() {
+            for part in [group.join("supervisors"), group] {
+                // Somebody may be in it yet, in a failed test.
+                let _ = fs::remove_dir(part);
+            }
         }
     }
 }

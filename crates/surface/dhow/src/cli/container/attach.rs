@@ -58,8 +58,8 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
 fn check(container: &Container) -> Result<(), Failure> {
     Err(Failure::plain(match container.status {
         Status::Running => return Ok(()),
-        Status::Paused => "cannot attach to a paused container, unpause it first",
-        Status::Restarting => "cannot attach to a restarting container, wait until it is running",
-        _ => "cannot attach to a stopped container, start it first",
+        Status::Paused => "You cannot attach to a paused container, unpause it first",
+        Status::Restarting => "You cannot attach to a restarting container, wait until it is running",
+        _ => "You cannot attach to a stopped container, start it first",
     }))
 }

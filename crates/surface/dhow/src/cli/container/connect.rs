@@ -71,7 +71,12 @@ pub(super) fn size() -> (u16, u16) {
 }
 
 /// Connects this process's streams with the container's until either is done.
-pub(super) fn stream(engine: &Engine, id: &str, mut connection: Connection, manner: &Manner) -> Result<Outcome, Failure> {
+pub(super) fn stream(
+    engine: &Engine,
+    id: &str,
+    mut connection: Connection,
+    manner: &Manner,
+) -> Result<Outcome, Failure> {
     let (stdin, stdout, stderr) = (stdin(), stdout(), stderr());
     let mut hand_on = |signal: i32| {
         // It may have ended meanwhile; the stream's end will tell.

@@ -10,12 +10,6 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-#[derive(clap::Args)]
-struct Create {
-    #[command(flatten)]
-    create: flags::Create,
-}
-
 const SHAPE: Shape = Shape {
     usage: "[OPTIONS] IMAGE [COMMAND] [ARG...]",
     about: "Create a new container",
@@ -24,9 +18,7 @@ const SHAPE: Shape = Shape {
 };
 
 pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
-    let Some(Create { create }) = parse::parse_leading::<Create>(&SHAPE, words, |a| a.create.count())? else {
-        return Ok(0);
-    };
+    let Some(create) = parse::parse_leading(&SHAPE, words, flags::Create::count)? else { return Ok(0) };
     let cidfile = create.cidfile.clone();
     let request = request(create, "create")?;
     let cidfile = CidFile::claim(cidfile.as_deref())?;
@@ -79,13 +71,14 @@ pub(super) fn make(engine: &Engine, request: &CreateRequest, cidfile: CidFile) -
 /// An image that is not there: docker would pull it now.
 fn absent(error: EngineError, root: &RootSource) -> Failure {
     match (&error, root) {
-        (EngineError::NoSuchImage(name), RootSource::Image(_)) => Failure::plain(format!(
-            "Unable to find image '{name}' locally"
-        ))
-        .with_hint(
-            "dhow cannot pull from a registry yet; load it from an archive with: dhow load -i FILE, or make it from \
-                 a tar of a root filesystem with: dhow import",
-        ),
+        (EngineError::NoSuchImage(name), RootSource::Image(_)) => {
+            // Where standard error is gone there is nobody to tell.
+            let _ = writeln!(std::io::stderr(), "Unable to find image '{name}' locally");
+            Failure::error("dhow cannot pull from a registry yet").with_hint(
+                "load the image from an archive with: dhow load -i FILE, or make it from a tar of a root filesystem with: \
+                 dhow import FILE NAME",
+            )
+        }
         _ => error.into(),
     }
 }

@@ -4,7 +4,7 @@
 //! docker has for "none". Must not know where containers come from.
 
 use super::connect::LOST;
-use super::list::state_name;
+use super::list::shown_status;
 use crate::output::units;
 use dhow_engine::container::request::{
     Bind, Config, HostConfig, Namespace, Resources, RestartPolicy, RootSource, Seccomp, Throttle,
@@ -12,6 +12,7 @@ use dhow_engine::container::request::{
 use dhow_engine::container::view::Container;
 use dhow_runtime::status::Status;
 use serde_json::{Map, Value, json};
+use std::path::Path;
 
 /// What Go prints for a time that never was.
 const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -19,17 +20,18 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 const SHM_SIZE: u64 = 64 * 1024 * 1024;
 
 /// Paths of /proc and /sys that are hidden, as docker lists them.
-const MASKED: [&str; 11] = [
-    "/proc/acpi",
+const MASKED: [&str; 12] = [
     "/proc/asound",
+    "/proc/acpi",
     "/proc/interrupts",
     "/proc/kcore",
     "/proc/keys",
     "/proc/latency_stats",
-    "/proc/sched_debug",
-    "/proc/scsi",
     "/proc/timer_list",
     "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
     "/sys/devices/virtual/powercap",
 ];
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
@@ -38,7 +40,10 @@ const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
 pub(super) fn document(container: &Container, sizes: Option<(u64, u64)>) -> Value {
     let mut document = Map::new();
     let mut put = |key: &str, value: Value| document.insert(key.to_owned(), value);
-    let file = |name: &str| json!(container.dir.join(name).display().to_string());
+    // Made at the first start.
+    let tried = container.status != Status::Created;
+    let text = |path: &Path| json!(if tried { path.display().to_string() } else { String::new() });
+    let file = |name: &str| text(&container.dir.join(name));
     put("Id", json!(container.id));
     put("Created", json!(units::rfc3339(container.created)));
     put("Path", json!(container.command.first().map_or("", String::as_str)));
@@ -48,7 +53,7 @@ pub(super) fn document(container: &Container, sizes: Option<(u64, u64)>) -> Valu
     put("ResolvConfPath", file("resolv.conf"));
     put("HostnamePath", file("hostname"));
     put("HostsPath", file("hosts"));
-    put("LogPath", json!(container.log_path.as_ref().map_or_else(String::new, |p| p.display().to_string())));
+    put("LogPath", container.log_path.as_deref().map_or_else(|| json!(""), text));
     put("Name", json!(format!("/{}", container.name)));
     put("RestartCount", json!(container.restart_count));
     put("Driver", json!(container.storage));
@@ -58,10 +63,7 @@ pub(super) fn document(container: &Container, sizes: Option<(u64, u64)>) -> Valu
     }
     put("ExecIDs", Value::Null);
     put("HostConfig", host_config(container));
-    put(
-        "GraphDriver",
-        json!({"Data": {"Dir": container.dir.join("rootfs").display().to_string()}, "Name": container.storage}),
-    );
+    put("GraphDriver", graph_driver(container));
     if let Some((written, whole)) = sizes {
         put("SizeRw", json!(written));
         put("SizeRootFs", json!(whole));
@@ -73,16 +75,16 @@ pub(super) fn document(container: &Container, sizes: Option<(u64, u64)>) -> Valu
 }
 
 fn state(container: &Container) -> Value {
-    let status = container.status;
+    let status = shown_status(container);
     let time = |time: Option<i64>| time.map_or_else(|| NEVER.to_owned(), units::rfc3339);
     let code = match (status, container.exit_code) {
         (_, Some(code)) if !status.is_live() => code,
         // It ended, and nobody could tell how.
-        (Status::Exited, None) if container.finished.is_some() => i32::from(LOST),
+        (Status::Exited, None) => i32::from(LOST),
         _ => 0,
     };
     json!({
-        "Status": state_name(status),
+        "Status": status.name(),
         "Running": matches!(status, Status::Running | Status::Paused | Status::Restarting),
         "Paused": status == Status::Paused,
         "Restarting": status == Status::Restarting,
@@ -92,8 +94,18 @@ fn state(container: &Container) -> Value {
         "ExitCode": code,
         "Error": container.error,
         "StartedAt": time(container.started),
-        "FinishedAt": time(container.finished),
+        "FinishedAt": time(container.finished.filter(|_| container.started.is_some())),
     })
+}
+
+/// Where the container's own layer is.
+fn graph_driver(container: &Container) -> Value {
+    let part = |name: &str| container.dir.join("rootfs").join(name).display().to_string();
+    let data = match container.storage.as_str() {
+        "overlay" => json!({"UpperDir": part("fs"), "WorkDir": part("work")}),
+        _ => json!({"Dir": part("fs")}),
+    };
+    json!({"Data": data, "Name": container.storage})
 }
 
 /// The word of `--network`, `--pid` and the like; `default` where none was given.
@@ -197,9 +209,8 @@ fn security(host: &HostConfig) -> Vec<String> {
 }
 
 fn resources(resources: &Resources, host: &HostConfig) -> Map<String, Value> {
-    let rates = |list: &[Throttle]| match list {
-        [] => Value::Null,
-        list => list.iter().map(|t| json!({"Path": t.device.display().to_string(), "Rate": t.rate})).collect(),
+    let rates = |list: &[Throttle]| -> Value {
+        list.iter().map(|t| json!({"Path": t.device.display().to_string(), "Rate": t.rate})).collect()
     };
     let weights = resources.blkio_weight_device.iter();
     let weights = weights.map(|t| json!({"Path": t.device.display().to_string(), "Weight": t.rate}));

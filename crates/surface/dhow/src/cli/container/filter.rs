@@ -1,7 +1,7 @@
 //! The filters of `ps`: all of one key's values are alternatives (labels: all must fit), all keys must fit.
 
 use super::document::named_mode;
-use super::list::state_name;
+use super::list::shown_status;
 use super::pattern::Pattern;
 use crate::cli::Failure;
 use dhow_engine::container::view::Container;
@@ -29,7 +29,7 @@ pub(super) struct Filter {
 }
 
 const KEYS: &str = "ancestor, before, exited, health, id, label, name, network, since, status, volume";
-const STATUSES: [&str; 7] = ["created", "restarting", "running", "removing", "paused", "exited", "dead"];
+const STATUSES: [&str; 7] = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
 const HEALTH: [&str; 4] = ["none", "starting", "healthy", "unhealthy"];
 
 impl Filter {
@@ -48,9 +48,12 @@ impl Filter {
 
     fn add(&mut self, key: &str, value: &str) -> Result<(), Failure> {
         let invalid = || Failure::error(format!("invalid filter '{key}={value}'"));
-        let one_of = |known: &[&str]| match known.contains(&value) {
+        let one_of = |what: &str, known: &[&str]| match known.contains(&value) {
             true => Ok(value.to_owned()),
-            false => Err(invalid().with_hint(format!("known are: {}", known.join(", ")))),
+            false => Err(Failure::error(format!(
+                "invalid filter '{key}={value}': invalid value for {what} ({value}): must be one of {}",
+                known.join(", ")
+            ))),
         };
         let pattern = || {
             Pattern::parse(value).ok_or_else(|| {
@@ -64,9 +67,13 @@ impl Filter {
                 Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
                 None => (value.to_owned(), None),
             }),
-            "status" => self.statuses.push(one_of(&STATUSES)?),
-            "exited" => self.codes.push(value.parse().map_err(|_| invalid())?),
-            "health" => self.health.push(one_of(&HEALTH)?),
+            "status" => self.statuses.push(one_of("state", &STATUSES)?),
+            "exited" => self.codes.push(value.parse().map_err(|_| {
+                Failure::error(format!(
+                    "invalid filter 'exited={value}': strconv.Atoi: parsing {value:?}: invalid syntax"
+                ))
+            })?),
+            "health" => self.health.push(one_of("health", &HEALTH)?),
             "network" => self.networks.push(value.to_owned()),
             "volume" => self.volumes.push(value.to_owned()),
             "ancestor" => self.ancestors.push(value.to_owned()),
@@ -113,7 +120,7 @@ impl Filter {
         pattern(&self.ids, &container.id)
             && pattern(&self.names, &container.name)
             && self.labels.iter().all(label)
-            && any(self.statuses.is_empty(), self.statuses.iter().any(|s| s == state_name(container.status)))
+            && any(self.statuses.is_empty(), self.statuses.iter().any(|s| s == shown_status(container).name()))
             && any(self.codes.is_empty(), exited.is_some_and(|code| self.codes.contains(&code)))
             && any(self.networks.is_empty(), self.networks.contains(&named_mode(&container.host.network, "none")))
             && any(self.volumes.is_empty(), self.volumes.iter().any(volume))

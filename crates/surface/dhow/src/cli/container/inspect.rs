@@ -71,8 +71,7 @@ pub(crate) fn run_any(globals: &Globals, words: Vec<OsString>) -> Ended {
         Some("container") => Kind::Container,
         Some("image") => Kind::Image,
         Some(kind) => {
-            return Err(Failure::error(format!("{kind:?} is not a valid value for --type"))
-                .with_hint("known types are: container, image"));
+            return Err(Failure::plain(format!("unknown type: {kind:?}: must be one of \"container\", \"image\"")));
         }
     };
     inspect(globals, args.format.as_deref(), &args.names, kind, args.size)
@@ -116,7 +115,7 @@ fn one(engine: &Engine, name: &str, kind: Kind, sizes: bool) -> Result<Value, Fa
 /// Bytes of the files that a container has written: those of its own layer.
 pub(super) fn written(dir: &Path) -> u64 {
     let mut bytes = 0;
-    let mut waiting = vec![dir.join("rootfs")];
+    let mut waiting = vec![dir.join("rootfs").join("fs")];
     while let Some(folder) = waiting.pop() {
         // What goes away meanwhile has no size.
         let Ok(entries) = std::fs::read_dir(folder) else { continue };

@@ -99,7 +99,7 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
         .filter(|c| (all || runs(c.status)) && filter.fits(c))
         .take(last.unwrap_or(usize::MAX))
         .collect();
-    let sizes = args.size || args.format.as_deref().is_some_and(|f| f.contains(".Size"));
+    let sizes = args.size || args.format.as_deref().is_some_and(|f| f.contains(".Size") || f.contains("json .}"));
     let look = Look {
         no_trunc: args.no_trunc,
         now: global::now(),
@@ -192,7 +192,7 @@ fn row(container: &Container, look: &Look<'_>) -> Value {
         row["Mounts"] = json!(mounts.collect::<Vec<_>>().join(","));
         row["Networks"] = json!(named_mode(&container.host.network, "none"));
         row["Platform"] = Value::Null;
-        row["State"] = json!(state_name(container.status));
+        row["State"] = json!(shown_status(container).name());
     }
     row
 }
@@ -230,11 +230,12 @@ fn image_name(container: &Container, look: &Look<'_>) -> String {
     }
 }
 
-/// The word for it; docker has none for a start under way.
-pub(super) fn state_name(status: Status) -> &'static str {
-    match status {
-        Status::Starting => Status::Created.name(),
-        status => status.name(),
+/// Where it is in its life, in docker's words: what never ran counts as created, whatever was tried.
+pub(super) fn shown_status(container: &Container) -> Status {
+    match container.status {
+        Status::Starting => Status::Created,
+        Status::Exited if container.started.is_none() => Status::Created,
+        status => status,
     }
 }
 
@@ -242,14 +243,13 @@ pub(super) fn state_name(status: Status) -> &'static str {
 fn status(container: &Container, now: i64) -> String {
     let since = |time: Option<i64>| units::human_duration(now.saturating_sub(time.unwrap_or(now)));
     let code = container.exit_code.unwrap_or(i32::from(LOST));
-    match container.status {
+    match shown_status(container) {
         Status::Running => format!("Up {}", since(container.started)),
         Status::Paused => format!("Up {} (Paused)", since(container.started)),
         Status::Restarting => format!("Restarting ({code}) {} ago", since(container.finished)),
         Status::Removing => "Removal In Progress".to_owned(),
         Status::Dead => "Dead".to_owned(),
         Status::Created | Status::Starting => "Created".to_owned(),
-        Status::Exited if container.finished.is_none() => "Created".to_owned(),
         Status::Exited => format!("Exited ({code}) {} ago", since(container.finished)),
     }
 }

@@ -76,7 +76,7 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
 fn time(flag: &str, text: Option<&str>) -> Result<Option<i64>, Failure> {
     let Some(text) = text.filter(|t| !t.is_empty()) else { return Ok(None) };
     moment(text, global::now()).map(Some).ok_or_else(|| {
-        Failure::error(format!("invalid value for \"{flag}\": failed to parse value as time or duration: {text:?}"))
+        Failure::plain(format!("invalid value for \"{flag}\": failed to parse value as time or duration: {text:?}"))
             .with_hint("give a duration (24h, 10m30s), an RFC 3339 time or seconds since 1970")
     })
 }

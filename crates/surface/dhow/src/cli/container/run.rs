@@ -46,7 +46,7 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     } else {
         connect::check_terminal(request.config.attach_stdin, request.config.tty)?;
     }
-    let cidfile = CidFile::claim(cidfile.as_deref())?;
+    let cidfile = CidFile::claim(cidfile.as_deref()).map_err(ours)?;
     let engine = globals.engine_plain().map_err(ours)?;
     let id = create::make(&engine, &request, cidfile).map_err(ours)?;
     let config = &request.config;
@@ -77,7 +77,7 @@ fn ours(failure: Failure) -> Failure {
 /// With -d nothing is connected.
 fn detach(attached: bool, request: &mut CreateRequest) -> Result<(), Failure> {
     if attached {
-        return Err(Failure::plain("conflicting options: cannot specify both --attach and --detach").with_code(FAILED));
+        return Err(Failure::plain("conflicting options: cannot specify both --attach and --detach"));
     }
     let config = &mut request.config;
     (config.attach_stdin, config.attach_stdout, config.attach_stderr) = (false, false, false);

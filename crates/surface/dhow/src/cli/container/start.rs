@@ -56,7 +56,7 @@ fn without(engine: &Engine, names: &[String]) -> Ended {
     }
     match failed.is_empty() {
         true => Ok(0),
-        false => Err(Failure::plain(format!("failed to start containers: {}", failed.join(", ")))),
+        false => Err(Failure::error(format!("failed to start containers: {}", failed.join(", ")))),
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) fn grace(seconds: Option<i64>) -> Option<Duration> {
 pub(super) fn signal(name: Option<&str>) -> Result<Option<i32>, Failure> {
     let number = |name: &str| {
         container::signal_number(name).ok_or_else(|| {
-            Failure::error(format!("Invalid signal: {name}")).with_hint("give a name (TERM, SIGTERM) or a number (15)")
+            Failure::error(format!("invalid signal: {name}")).with_hint("give a name (TERM, SIGTERM) or a number (15)")
         })
     };
     name.filter(|n| !n.is_empty()).map(number).transpose()

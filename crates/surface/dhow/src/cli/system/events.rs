@@ -41,7 +41,7 @@ const SHAPE: Shape = Shape {
 pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     let Some(args) = parse::parse::<Events>(&SHAPE, words, |a| a.rest.len())? else { return Ok(0) };
     let now = global::now();
-    let (since, until) = (time("since", args.since.as_deref(), now)?, time("until", args.until.as_deref(), now)?);
+    let (since, until) = (time(args.since.as_deref(), now)?, time(args.until.as_deref(), now)?);
     let printer = Printer {
         filters: filters(&args.filter)?,
         format: Format::new(args.format.as_deref())?,
@@ -83,10 +83,10 @@ fn follow(engine: &Engine, after: EventSeq, printer: &Printer) -> Ended {
     }
 }
 
-fn time(flag: &str, text: Option<&str>, now: i64) -> Result<Option<i64>, Failure> {
+fn time(text: Option<&str>, now: i64) -> Result<Option<i64>, Failure> {
     let Some(text) = text.filter(|t| !t.is_empty()) else { return Ok(None) };
     moment(text, now).map(Some).ok_or_else(|| {
-        Failure::error(format!("invalid value for \"{flag}\": failed to parse value as time or duration: {text:?}"))
+        Failure::plain(format!("failed to parse value as time or duration: {text:?}"))
             .with_hint("give a duration (24h, 10m30s), an RFC 3339 time or seconds since 1970")
     })
 }
