@@ -117,7 +117,8 @@ fn groups_that_a_container_made_go_too() {
         assert_eq!(group.processes().unwrap(), [child.id()]);
         if place.on.is_unified() {
             let beside = Cgroup::beside(&place.on, &place.group(), child.id()).unwrap();
-            assert!(beside.processes().unwrap() == [child.id()]);
+            assert!(beside.path() == place.group().join(deep.trim_end_matches('/')));
+            assert_eq!(beside.processes().unwrap(), [child.id()]);
             let mut second = sleeper(&beside);
             assert_eq!(group.processes().unwrap().len(), 2);
             second.kill().unwrap();

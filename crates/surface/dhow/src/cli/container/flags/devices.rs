@@ -51,7 +51,7 @@ pub(super) fn rules(list: &[String]) -> Result<Vec<String>, Fault> {
         }
         _ => false,
     };
-    for text in list.iter().filter(|text| !is_rule(text)) {
+    if let Some(text) = list.iter().find(|text| !is_rule(text)) {
         let reason = format!("invalid device cgroup format '{text}'");
         return Err(Flag::new("--device-cgroup-rule").fault(text, reason));
     }

@@ -269,11 +269,8 @@ impl Keys {
 }
 
 fn switch(key: &str, value: Option<&str>) -> Result<bool, String> {
-    match value {
-        None | Some("1" | "true") => Ok(true),
-        Some("0" | "false") => Ok(false),
-        Some(other) => Err(format!("invalid value for {key}: {other}")),
-    }
+    let Some(text) = value else { return Ok(true) };
+    value::switch(text).ok_or_else(|| format!("invalid value for {key}: {text}"))
 }
 
 fn bind(keys: &Keys, target: String, directory: &Path, text: &str) -> Result<Mounted, Fault> {

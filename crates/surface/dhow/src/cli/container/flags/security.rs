@@ -27,7 +27,7 @@ pub(super) fn options(list: &[String], around: &Surroundings<'_>) -> Result<Secu
                 let wrong = || Fault::Whole(format!("invalid --security-opt 2: {text:?}"));
                 security.no_new_privileges = value::switch(value).ok_or_else(wrong)?;
             }
-            (_, "") => return Err(Fault::Whole(format!("invalid --security-opt: {text:?}"))),
+            (_, "") => return Err(Fault::Whole(format!("Invalid --security-opt: {text:?}"))),
             ("seccomp", "unconfined") => security.seccomp = Seccomp::Unconfined,
             ("seccomp", "builtin") => security.seccomp = Seccomp::Default,
             ("seccomp", file) => security.seccomp = Seccomp::Profile(profile(file, around)?),
