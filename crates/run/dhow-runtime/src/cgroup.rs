@@ -116,6 +116,16 @@ impl Cgroup {
         Ok(cgroup)
     }
 
+    /// The group `path` for processes that come and go, without limits: taken up where it is there, made where it is not.
+    /// Nobody needs to remove it.
+    ///
+    /// # Errors
+    /// When it can be neither made nor opened.
+    pub fn shared(on: &Hierarchies, path: &Path) -> Result<Cgroup, RuntimeError> {
+        check_path(path)?;
+        make::make_or_open(on, path)
+    }
+
     /// Takes up a group that is there. Where it is missing in some hierarchies (somebody was killed while making or
     /// removing it), it is what there is.
     ///
@@ -128,10 +138,10 @@ impl Cgroup {
 
     /// The group in which a process of the group `path` really is, for another process to be put beside it. That is
     /// `path` itself unless, under version 2, something in it (systemd in a container) has divided it: then the kernel
-    /// lets nobody into `path` any more. For entering only.
+    /// lets nobody into `path` any more.
     ///
     /// # Errors
-    /// When there is no such process, or it is not at or below `path`.
+    /// When there is no such process, or it is not at or below `path`, as far as version 2 is there to tell.
     pub fn beside(on: &Hierarchies, path: &Path, pid: u32) -> Result<Cgroup, RuntimeError> {
         check_path(path)?;
         let Some(unified) = on.all.iter().find(|h| h.version == Version::V2) else {
@@ -143,7 +153,8 @@ impl Cgroup {
         })?;
         let name = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
         match Path::new(name).strip_prefix(&unified.root_name) {
-            Ok(below) if below.starts_with(path) => open_in(on, path, below),
+            Ok(below) if below.starts_with(path) && on.is_unified() => open_in(on, path, below),
+            Ok(below) if below.starts_with(path) => open_in(on, path, path),
             _ => Err(refused(format!("process {pid} is in {name} and not in {}", path.display()))),
         }
     }
@@ -165,16 +176,41 @@ impl Cgroup {
         }
     }
 
-    /// Moves the calling process into it, with all its threads. Slower than an [`Entry`], see [`warm`].
+    /// Moves the calling process into it, with all its threads. May take milliseconds, see [`warm`].
     ///
     /// # Errors
     /// Of the file system.
     pub fn join(&self) -> Result<(), RuntimeError> {
+        let alone = is_alone()?;
         for member in &self.members {
-            directory::write(member.directory.as_fd(), "cgroup.procs", "0")
-                .map_err(|e| failed(format_args!("cannot enter {} ({})", self.name(), self.of(member).label()), e))?;
+            let entered = match &member.tasks {
+                Some(tasks) if alone => directory::write_to(tasks.as_fd(), "0"),
+                _ => directory::write(member.directory.as_fd(), "cgroup.procs", "0"),
+            };
+            entered.map_err(|e| self.cannot_enter(member, e))?;
         }
         Ok(())
+    }
+
+    /// Moves the calling process into it as far as that costs next to nothing: in the hierarchies of version 1, when it has
+    /// only one thread. Whether [`join`](Cgroup::join) is needed for the rest, at a time when nobody waits for it.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn join_at_once(&self) -> Result<bool, RuntimeError> {
+        if !is_alone()? {
+            return Ok(true);
+        }
+        for member in &self.members {
+            if let Some(tasks) = &member.tasks {
+                directory::write_to(tasks.as_fd(), "0").map_err(|e| self.cannot_enter(member, e))?;
+            }
+        }
+        Ok(self.unified().is_some())
+    }
+
+    fn cannot_enter(&self, member: &Member, errno: Errno) -> RuntimeError {
+        failed(format_args!("cannot enter {} ({})", self.name(), self.of(member).label()), errno)
     }
 
     /// Changes limits; what is absent stays. Device rules, when there are any, take the place of those before.
@@ -214,6 +250,13 @@ impl Cgroup {
     }
 }
 
+/// Whether the calling process has only one thread: one that writes `0` to `tasks` goes by itself.
+fn is_alone() -> Result<bool, RuntimeError> {
+    let tasks = rustix::fs::stat("/proc/self/task").map_err(|e| failed("cannot count our threads", e))?;
+    // A directory for each thread, and the two links that each directory has.
+    Ok(tasks.st_nlink == 3)
+}
+
 /// A path that leads down, and nowhere else.
 fn check_path(path: &Path) -> Result<(), RuntimeError> {
     let goes_down = path.components().all(|c| matches!(c, Component::Normal(_)));
@@ -239,7 +282,7 @@ fn open_in(on: &Hierarchies, path: &Path, unified: &Path) -> Result<Cgroup, Runt
     if members.is_empty() {
         return Err(failed(format_args!("cannot open {}", path.display()), Errno::NOENT));
     }
-    Ok(Cgroup { on: on.clone(), path: path.to_owned(), members })
+    Ok(Cgroup { on: on.clone(), path: unified.to_owned(), members })
 }
 
 fn open_member(index: usize, hierarchy: &Hierarchy, path: &Path) -> Result<Member, Errno> {

@@ -99,7 +99,8 @@ pub(super) fn groups_below(group: BorrowedFd<'_>) -> Result<Vec<CString>, Errno>
         return Ok(Vec::new());
     }
     let mut names = Vec::new();
-    for entry in Dir::read_from(group)? {
+    let readable = open_file(group, ".", OFlags::RDONLY | OFlags::DIRECTORY)?;
+    for entry in Dir::new(readable)? {
         let entry = entry?;
         let name = entry.file_name();
         if entry.file_type() == FileType::Directory && name != c"." && name != c".." {

@@ -75,11 +75,11 @@ impl Cgroup {
     /// # Errors
     /// When somebody is still in it. All hierarchies are tried.
     pub fn remove(&self) -> Result<(), RuntimeError> {
+        let patience = Patience::new(LEAVING).map_err(|e| failed(format_args!("cannot remove {}", self.name()), e))?;
         let mut first = Ok(());
         for member in &self.members {
             let hierarchy = self.of(member);
-            let removed = Patience::new(LEAVING)
-                .and_then(|patience| remove_tree(hierarchy.root.as_fd(), &self.path, &patience))
+            let removed = remove_tree(hierarchy.root.as_fd(), &self.path, &patience)
                 .map_err(|e| failed(format_args!("cannot remove {} ({})", self.name(), hierarchy.label()), e));
             first = first.and(removed);
         }

@@ -1,9 +1,9 @@
 //! Making a group in every hierarchy, and what must be there above it.
 
-use super::directory::{failed, make_group, open_directory, read, refused, write};
+use super::directory::{failed, make_group, open_directory, read, write};
 use super::hierarchy::{Hierarchies, Hierarchy, Version};
 use super::patience::Patience;
-use super::{Cgroup, end, open_member};
+use super::{Cgroup, Member, end, open_member};
 use crate::error::RuntimeError;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -20,11 +20,8 @@ const LEAVING: Duration = Duration::from_secs(2);
 pub(super) fn make(on: &Hierarchies, path: &Path) -> Result<Cgroup, RuntimeError> {
     let mut cgroup = Cgroup { on: on.clone(), path: path.to_owned(), members: Vec::with_capacity(on.all.len()) };
     for (index, hierarchy) in on.all.iter().enumerate() {
-        let made = make_in(hierarchy, path).and_then(|()| {
-            open_member(index, hierarchy, path)
-                .map_err(|e| failed(format_args!("cannot open {} ({})", path.display(), hierarchy.label()), e))
-        });
-        match made {
+        let made = make_in(hierarchy, path, true);
+        match made.and_then(|()| member(index, hierarchy, path)) {
             Ok(member) => cgroup.members.push(member),
             Err(error) => {
                 // The first error is the one to tell.
@@ -36,15 +33,32 @@ pub(super) fn make(on: &Hierarchies, path: &Path) -> Result<Cgroup, RuntimeError
     Ok(cgroup)
 }
 
-/// Makes the group in one hierarchy, anew where one of this name is left.
-fn make_in(hierarchy: &Hierarchy, path: &Path) -> Result<(), RuntimeError> {
+/// Takes up the group where it is, and makes it where it is not. What was made stays, also when it fails.
+pub(super) fn make_or_open(on: &Hierarchies, path: &Path) -> Result<Cgroup, RuntimeError> {
+    let mut members = Vec::with_capacity(on.all.len());
+    for (index, hierarchy) in on.all.iter().enumerate() {
+        make_in(hierarchy, path, false)?;
+        members.push(member(index, hierarchy, path)?);
+    }
+    Ok(Cgroup { on: on.clone(), path: path.to_owned(), members })
+}
+
+fn member(index: usize, hierarchy: &Hierarchy, path: &Path) -> Result<Member, RuntimeError> {
+    open_member(index, hierarchy, path)
+        .map_err(|e| failed(format_args!("cannot open {} ({})", path.display(), hierarchy.label()), e))
+}
+
+/// Makes the group in one hierarchy; where one of this name is there, it stays, or is made anew.
+fn make_in(hierarchy: &Hierarchy, path: &Path, anew: bool) -> Result<(), RuntimeError> {
     let root = hierarchy.root.as_fd();
     let mut tried = Errno::NOENT;
     for _ in 0..ATTEMPTS {
         match make_group(root, path) {
             Ok(()) => return ready(hierarchy, path),
             Err(Errno::NOENT) => prepare_above(hierarchy, path)?,
-            Err(Errno::EXIST) => take_over(hierarchy, path)?,
+            Err(Errno::EXIST) if anew => take_over(hierarchy, path)?,
+            // Who makes it may not be done with it.
+            Err(Errno::EXIST) => return ready(hierarchy, path),
             Err(errno) => return Err(cannot_make(hierarchy, path, errno)),
         }
         tried = Errno::EXIST;
@@ -144,8 +158,8 @@ fn inherit_cpuset(group: BorrowedFd<'_>, path: &Path) -> Result<(), RuntimeError
     Ok(())
 }
 
-/// Version 2: lets the groups below have the controllers. One that cannot be had (`cpu` while there are real-time
-/// processes) keeps nobody from the others: a limit that needs it is refused later, by name.
+/// Version 2: lets the groups below have the controllers. What cannot be had is gone without: a limit that needs it is
+/// refused later, by name.
 fn hand_on_controllers(hierarchy: &Hierarchy, group: BorrowedFd<'_>, path: &Path) -> Result<(), RuntimeError> {
     if hierarchy.version == Version::V1 || hierarchy.controllers.is_empty() {
         return Ok(());
@@ -158,26 +172,19 @@ fn hand_on_controllers(hierarchy: &Hierarchy, group: BorrowedFd<'_>, path: &Path
         .filter(|c| !on.split_ascii_whitespace().any(|on| on == *c))
         .map(|c| format!("+{c}"))
         .collect();
-    if wanted.is_empty() || write(group, "cgroup.subtree_control", &wanted.join(" ")).is_ok() {
+    if wanted.is_empty() {
         return Ok(());
     }
-    let mut refusal = None;
-    let mut some = false;
-    for one in &wanted {
-        match write(group, "cgroup.subtree_control", one) {
-            Ok(()) => some = true,
-            Err(errno) => refusal = Some((one, errno)),
+    match write(group, "cgroup.subtree_control", &wanted.join(" ")) {
+        // BUSY: there are processes in this group. Some controllers it would take nevertheless, and turn into a group of
+        // threads by that, below which nobody could put a process.
+        Ok(()) | Err(Errno::BUSY) => {}
+        // One of them is the reason (`cpu` while there are real-time processes): the others without it.
+        Err(_) => {
+            for one in &wanted {
+                let _ = write(group, "cgroup.subtree_control", one);
+            }
         }
     }
-    match refusal {
-        Some((_, Errno::BUSY)) if !some => Err(refused(format!(
-            "control group {} has processes in it, so the kernel lets no group below it have limits; inside a \
-             container, move them into a group of their own first",
-            path.display()
-        ))),
-        Some((one, errno)) if !some && on.trim().is_empty() => {
-            Err(failed(format_args!("cannot write {one} to cgroup.subtree_control of {}", path.display()), errno))
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }

@@ -66,7 +66,7 @@ fn cpu() {
         as_v1(all),
         ["cpu.shares=512", "cpu.cfs_period_us=100000", "cpu.cfs_quota_us=50000", "cpuset.cpus=0-1", "cpuset.mems=0"]
     );
-    assert_eq!(as_v2(all), ["cpu.weight=60", "cpu.max=50000 100000", "cpuset.cpus=0-1", "cpuset.mems=0"]);
+    assert_eq!(as_v2(all), ["cpu.weight=59", "cpu.max=50000 100000", "cpuset.cpus=0-1", "cpuset.mems=0"]);
     assert_eq!(as_v1(r#"{"cpu":{"quota":-5}}"#), ["cpu.cfs_quota_us=-1"]);
     assert_eq!(as_v2(r#"{"cpu":{"quota":-1}}"#), ["cpu.max=max"]);
     assert_eq!(as_v2(r#"{"cpu":{"quota":20000}}"#), ["cpu.max=20000"]);
@@ -79,19 +79,10 @@ fn cpu() {
 
 #[test]
 fn shares_become_weights_as_in_runc() {
-    // From runc's own test of ConvertCPUSharesToCgroupV2Value.
-    for (shares, weight) in [
-        (2, 1),
-        (3, 2),
-        (10, 5),
-        (100, 17),
-        (256, 35),
-        (512, 60),
-        (1023, 100),
-        (1024, 100),
-        (262_143, 10_000),
-        (262_144, 10_000),
-    ] {
+    // The ends and the middle are those of the test of opencontainers/cgroups.
+    for (shares, weight) in
+        [(2, 1), (3, 2), (10, 4), (512, 59), (1024, 100), (2048, 174), (262_143, 10_000), (262_144, 10_000)]
+    {
         let written = as_v2(&format!(r#"{{"cpu":{{"shares":{shares}}}}}"#));
         assert_eq!(written, [format!("cpu.weight={weight}")], "{shares}");
     }
