@@ -3,7 +3,7 @@
 //! Needs root and a static busybox. Each test runs in a process of its own (see [`bench::alone`]), in a mount namespace of
 //! its own, so that nothing it mounts or leaves behind shows anywhere else.
 
-#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "tests")]
 
 #[path = "runtime/attacks.rs"]
 mod attacks;
@@ -13,6 +13,8 @@ mod bench;
 mod enter;
 #[path = "runtime/gate.rs"]
 mod gate;
+#[path = "runtime/speed.rs"]
+mod speed;
 #[path = "runtime/terminal.rs"]
 mod terminal;
 #[path = "runtime/users.rs"]

@@ -73,9 +73,10 @@ impl Channel {
         parse(&bytes[..length], descriptor).map(Some).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
     }
 
-    /// Says something that has no descriptor with it.
+    /// Says something that has no descriptor with it. write(2), as [`wait`](Self::wait) reads; when nobody listens any
+    /// more its signal ends the new process, as it should.
     pub(super) fn say(&self, message: &[u8]) -> io::Result<()> {
-        rustix::io::retry_on_intr(|| rustix::net::send(&self.socket, message, SendFlags::NOSIGNAL))?;
+        rustix::io::retry_on_intr(|| rustix::io::write(&self.socket, message))?;
         Ok(())
     }
 
@@ -116,7 +117,8 @@ impl Channel {
 
     /// Gives leave to go on.
     pub(super) fn go(&self) -> io::Result<()> {
-        self.say(b"G")
+        rustix::io::retry_on_intr(|| rustix::net::send(&self.socket, b"G", SendFlags::NOSIGNAL))?;
+        Ok(())
     }
 }
 
