@@ -169,3 +169,20 @@ fn followers_and_waiters_end_when_the_container_is_removed_by_force() {
     assert_eq!(inside.wait().unwrap().code(), Some(137));
     box_.assert_nothing_left();
 }
+
+#[test]
+fn a_reader_of_the_output_that_goes_away_ends_the_client_alone() {
+    let box_ = Containers::new();
+    let mut client = box_
+        .command(&["run", "--name", "on", "box", "sh", "-c", "while :; do echo line; sleep 0.02; done"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    box_.says("on", "line");
+    drop(client.stdout.take());
+    let ended = client.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(141), ""));
+    assert_eq!(box_.shown("on", "{{.State.Status}}"), "running");
+}
