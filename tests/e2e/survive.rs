@@ -96,6 +96,11 @@ fn clients_killed_at_any_moment_leave_nothing_that_rm_does_not_remove() {
         box_.dhow(&[&["rm", "-f"], left.as_slice()].concat()).ok();
     }
     box_.script("echo fine").ok();
+    // The lock file of who was killed may be there yet: that is all.
+    let found = box_.dhow(&["system", "check"]).stdout;
+    let mut found = found.lines().filter(|line| line.starts_with("found: "));
+    assert!(found.all(|line| line.starts_with("found: stale-lock: ")), "{found:?}");
+    box_.dhow(&["system", "check", "--repair"]).ok();
     box_.assert_nothing_left();
 }
 
@@ -163,4 +168,21 @@ fn followers_and_waiters_end_when_the_container_is_removed_by_force() {
     }
     assert_eq!(inside.wait().unwrap().code(), Some(137));
     box_.assert_nothing_left();
+}
+
+#[test]
+fn a_reader_of_the_output_that_goes_away_ends_the_client_alone() {
+    let box_ = Containers::new();
+    let mut client = box_
+        .command(&["run", "--name", "on", "box", "sh", "-c", "while :; do echo line; sleep 0.02; done"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    box_.says("on", "line");
+    drop(client.stdout.take());
+    let ended = client.wait_with_output().unwrap();
+    assert_eq!((ended.status.code(), String::from_utf8_lossy(&ended.stderr).as_ref()), (Some(141), ""));
+    assert_eq!(box_.shown("on", "{{.State.Status}}"), "running");
 }

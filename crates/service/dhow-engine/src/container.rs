@@ -66,6 +66,7 @@ pub use unpause::unpause;
 pub use wait::{Until, wait};
 
 use crate::{Engine, EngineError};
+use dhow_runtime::cgroup::{Cgroup, Hierarchies};
 use dhow_state::ContainerRow;
 use std::path::{Path, PathBuf};
 
@@ -89,6 +90,21 @@ fn random<const N: usize>() -> Result<[u8; N], EngineError> {
 /// Whether there are processes of a container; nothing is written.
 pub(crate) fn is_live(engine: &Engine, row: &ContainerRow) -> Result<bool, EngineError> {
     Ok(stored::status(&settle::judge(engine, row.clone())?).is_live())
+}
+
+/// Puts right what rows say of processes, and removes the supervisors' control group when none is left. Best effort: what
+/// cannot be settled now is by who next needs it.
+pub(crate) fn settle_all(engine: &Engine) -> Result<(), EngineError> {
+    for row in engine.state.read(|r| r.containers())? {
+        let _ = settle::settle(engine, row);
+    }
+    let group = format!("dhow/{}/supervisors", engine.state.store_id());
+    if let Ok(hierarchies) = Hierarchies::detect()
+        && let Ok(group) = Cgroup::open(&hierarchies, Path::new(&group))
+    {
+        let _ = group.remove();
+    }
+    Ok(())
 }
 
 /// Magic number of cgroup v2 (statfs(2)).

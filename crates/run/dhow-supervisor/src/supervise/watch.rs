@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// Bytes read at once.
 pub(super) const BLOCK: usize = 64 * 1024;
+/// Bytes taken in from a client at once.
+const HEARD: usize = 16 * 1024;
 /// How often a log that could not be written is tried again when there is no output.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long a container has to have run before the memory of its start is given up. Most that end soon do so before.
@@ -249,12 +251,13 @@ impl Watch {
 
     fn serve_clients(&mut self, ready: &[(bool, bool, bool)]) {
         let mut clients = std::mem::take(&mut self.clients);
-        let mut buffer = [0; 16 * 1024];
+        let mut buffer = Vec::new();
         for (client, (readable, writable, hung_up)) in clients.iter_mut().zip(ready) {
             if *writable {
                 client.flush();
             }
             if *readable {
+                buffer.resize(HEARD, 0);
                 client.hear(&mut buffer, &mut |heard| self.heard(&heard));
             } else if *hung_up {
                 client.gone = true;

@@ -36,7 +36,8 @@ pub fn create(engine: &Engine, request: &CreateRequest) -> Result<Created, Engin
     let wanted = request.name.as_deref().map(|name| name.strip_prefix('/').unwrap_or(name));
     wanted.map_or(Ok(()), names::check)?;
     let image = image(engine, request)?;
-    let config = image.as_ref().map(|image| engine.image_config(&image.id)).transpose()?;
+    let config = image.as_ref().map(|image| engine.image_config(&image.id)).transpose();
+    let config = config.map_err(|e| explain(engine, request, image.as_ref(), e))?;
     let host = Host::new(super::unified());
     let mut merged = spec::merge(request, config.as_ref(), &host)?;
     spec::check_sources(&merged.host)?;

@@ -11,7 +11,7 @@ use super::events;
 use super::process;
 use super::resolve::{again, find_settled};
 use super::stored::{Stored, moved, status};
-use super::wait;
+use super::wait::{self, Until};
 use crate::{Engine, EngineError};
 use dhow_runtime::status::{Action, Status, next};
 use dhow_state::{ContainerRow, ContainerState, Durability, ObjectKind, Operation, Write};
@@ -24,8 +24,16 @@ use std::os::fd::AsFd as _;
 pub fn remove(engine: &Engine, container: &str, force: bool) -> Result<String, EngineError> {
     let mut row = find_settled(engine, container)?;
     let id = row.id.clone();
+    let mut ended = false;
     loop {
         match status(&row) {
+            // It removes itself, now that it has ended.
+            Status::Removing if ended && Stored::of(&row)?.host.auto_remove => {
+                return match wait::wait(engine, &id, Until::Removed) {
+                    Ok(_) | Err(EngineError::NoSuchContainer(_)) => Ok(id),
+                    Err(e) => Err(e),
+                };
+            }
             Status::Removing => {
                 // By somebody who is dead? Then recovery ends it.
                 if engine.state.recover()? == 0 {
@@ -41,10 +49,9 @@ pub fn remove(engine: &Engine, container: &str, force: bool) -> Result<String, E
                 return Err(in_use(&row));
             }
             Status::Starting | Status::Running | Status::Paused | Status::Restarting => {
-                if end(engine, &row)?.is_none() {
-                    return Ok(id);
-                }
-                row = again(engine, &id)?;
+                let Some(changed) = end(engine, &row)? else { return Ok(id) };
+                ended = true;
+                row = changed;
                 continue;
             }
             Status::Created | Status::Exited | Status::Dead => {}
@@ -77,7 +84,8 @@ fn end(engine: &Engine, row: &ContainerRow) -> Result<Option<ContainerRow>, Engi
     if status(row) == Status::Starting {
         // Whoever starts it holds the lock until it runs or has failed.
         drop(engine.state.lock(ObjectKind::Container, &row.id)?);
-        return Ok(Some(row.clone()));
+        super::start::is_broken_off(engine, row)?;
+        return wait::row(engine, &row.id);
     }
     super::stop::mark_stopped(engine, row, None)?;
     if let Some(process) = &row.state.process

@@ -104,27 +104,46 @@ pub(super) fn mount(
                 (None, Some(stack)) => stack.clone(),
                 (None, None) => return Err(EngineError::NoSuchImage(stored.image())),
             };
-            let active = snapshots(storage, dir).resume(NAME, &stack)?;
-            let mount = active.mount().map_err(|e| in_use(row, e))?;
-            (mount, active.claim().map(|fd| fd.try_clone_to_owned()).transpose().map_err(claim_failed)?)
+            resume(row, storage, dir, &stack)?
         }
     };
     Ok(Root { mount, claim, directory: place, overlay })
 }
 
-fn claim_failed(source: std::io::Error) -> EngineError {
-    EngineError::io("duplicate", "the claim on the root filesystem", source)
-}
-
-/// Somebody has it mounted still: the supervisor of a run that was lost, for a moment.
-fn in_use(row: &ContainerRow, error: SnapshotError) -> EngineError {
-    match error {
+/// Takes the snapshot up and mounts it: the mount, and the claim on it.
+fn resume(
+    row: &ContainerRow,
+    storage: Storage,
+    dir: &Path,
+    stack: &Stack,
+) -> Result<(OwnedFd, Option<OwnedFd>), EngineError> {
+    let snapshots = snapshots(storage, dir);
+    let mut active = snapshots.resume(NAME, stack)?;
+    let mut mount = active.mount();
+    if matches!(mount, Err(SnapshotError::InUse { .. })) {
+        wait_for_claim(&dir.join(NAME))?;
+        active = snapshots.resume(NAME, stack)?;
+        mount = active.mount();
+    }
+    let mount = mount.map_err(|e| match e {
         SnapshotError::InUse { .. } => EngineError::Conflict {
-            message: format!("the root filesystem of container {} is still in use", row.id),
+            message: format!("the root filesystem of container {} is in use", row.id),
             hint: Some("try again".to_owned()),
         },
         other => other.into(),
-    }
+    })?;
+    let claim = active.claim().map(|fd| fd.try_clone_to_owned()).transpose();
+    Ok((mount, claim.map_err(|e| EngineError::io("duplicate", "the claim on the root filesystem", e))?))
+}
+
+/// Waits until nobody has the snapshot mounted: a supervisor whose command was killed before the supervisor had taken its
+/// own lock has, until it notices.
+fn wait_for_claim(place: &Path) -> Result<(), EngineError> {
+    use dhow_sys::lock::{Locked, Share, Wait};
+    let failed = |e| EngineError::io("wait for", place.display(), e);
+    let directory = std::fs::File::open(place).map_err(failed)?;
+    Locked::acquire(directory.as_fd(), Share::Shared, Wait::Block).map_err(failed)?;
+    Ok(())
 }
 
 impl Root {

@@ -13,6 +13,7 @@ use super::events;
 use super::exited::{End, Recorded, record};
 use super::files;
 use super::join;
+use super::process;
 use super::resolve::{again, find_settled};
 use super::root;
 use super::settle;
@@ -54,7 +55,22 @@ pub fn start(
 ) -> Result<Option<Connection>, EngineError> {
     let id = engine.state.read(|r| super::resolve::find(r, container))?.id;
     let _lock = engine.state.lock(ObjectKind::Container, &id)?;
-    start_locked(engine, &find_settled(engine, &id)?, streams, size, Why::Asked)
+    let mut row = find_settled(engine, &id)?;
+    if is_broken_off(engine, &row)? {
+        row = again(engine, &id)?;
+    }
+    start_locked(engine, &row, streams, size, Why::Asked)
+}
+
+/// Whether it is in the middle of a start whose command was killed. Its supervisor ends what waits at the gate, and
+/// then itself: that is waited for.
+pub(super) fn is_broken_off(engine: &Engine, row: &ContainerRow) -> Result<bool, EngineError> {
+    let starter = row.state.process.as_ref().filter(|_| status(row) == Status::Starting);
+    let broken_off = starter.map(process::alive).transpose()? == Some(false);
+    if broken_off {
+        process::recorded(&engine.state.container_run_dir(&row.id), &engine.cancel)?;
+    }
+    Ok(broken_off)
 }
 
 /// Starts a container that its restart policy starts again; fine when somebody stopped or removed it meanwhile.

@@ -98,7 +98,8 @@ fn sleep(engine: &Engine, watch: &dhow_state::EventWatch, row: &ContainerRow) ->
     Ok(())
 }
 
-fn row(engine: &Engine, id: &str) -> Result<Option<ContainerRow>, EngineError> {
+/// The row with a status that is true; none when it is gone.
+pub(super) fn row(engine: &Engine, id: &str) -> Result<Option<ContainerRow>, EngineError> {
     match engine.state.read(|r| r.container(id))? {
         Some(row) => settle::settle(engine, row),
         None => Ok(None),

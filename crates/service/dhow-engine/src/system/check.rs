@@ -1,4 +1,5 @@
-//! `system check`: what no live owner or row owns, and what a row owns that is not there.
+//! `system check`: what no live owner or row owns, and what a row owns that is not there. A repair also settles what rows
+//! say of processes that are gone.
 
 use crate::Engine;
 use crate::error::EngineError;
@@ -10,6 +11,9 @@ impl Engine {
     /// # Errors
     /// When the store cannot be looked at. Findings are no errors.
     pub fn check(&self, options: &CheckOptions) -> Result<CheckReport, EngineError> {
+        if options.repair && !self.read_only() {
+            crate::container::settle_all(self)?;
+        }
         Ok(self.state.check(options, self.now())?)
     }
 }

@@ -260,7 +260,15 @@ fn restarts() {
     assert!(one.status == Status::Running && one.pid != first, "it is not removed in between");
     assert_eq!(place.actions(), ["create", "start", "kill", "die", "stop", "start", "restart"]);
     container::stop(&place.engine, &id, Some(Duration::ZERO), None).unwrap();
-    assert!(container::list(&place.engine).unwrap().is_empty(), "but at its end");
+    until("it is removed at its end", || container::list(&place.engine).unwrap().is_empty());
+    // Forced, that is waited for.
+    for n in 0..10 {
+        wanted.name = Some(format!("n{n}"));
+        let id = container::create(&place.engine, &wanted).unwrap().id;
+        place.start(&id);
+        container::remove(&place.engine, &id, true).unwrap();
+        assert!(container::list(&place.engine).unwrap().is_empty());
+    }
 }
 
 fn many_remove_the_same() {

@@ -91,6 +91,7 @@ fn parse_with<A: Args>(
     };
     let command = A::augment_args(clap::Command::new("dhow"));
     let words = as_clap_wants(&command, words, flags);
+    let command = if words.iter().any(|w| w == "--help" || w == "-h") { sorted(command) } else { command };
     let help = clap::Arg::new("help").long("help").action(clap::ArgAction::Help).hide(true);
     let help = if command.get_arguments().any(|a| a.get_short() == Some('h')) { help } else { help.short('h') };
     let command = command
@@ -189,10 +190,25 @@ fn takes_next(command: &clap::Command, text: &str) -> bool {
     letters.iter().position(valued).is_some_and(|at| at + 1 == letters.len())
 }
 
-/// Help with the kinds of values as docker writes them: `string`, not `<string>`.
+/// With its flags in the order of their long names, as docker lists them.
+fn sorted(command: clap::Command) -> clap::Command {
+    let mut names: Vec<String> = command.get_arguments().filter_map(|a| a.get_long()).map(str::to_owned).collect();
+    names.sort();
+    command.mut_args(|arg| match arg.get_long().and_then(|long| names.iter().position(|name| name == long)) {
+        Some(at) => arg.display_order(at),
+        None => arg,
+    })
+}
+
+/// Help with the kinds of values as docker writes them: `string`, not `<string>`, and nothing for switches.
 fn docker_help(text: &str) -> String {
     let mut help = String::with_capacity(text.len());
     for line in text.lines() {
+        let switch = line.find("[=<").zip(line.find(">]"));
+        let line = &match switch {
+            Some((open, close)) => format!("{}{}{}", &line[..open], " ".repeat(close + 2 - open), &line[close + 2..]),
+            None => line.to_owned(),
+        };
         let trimmed = line.trim_start();
         let flag = trimmed.starts_with('-').then(|| line.find(" <").zip(line.find('>'))).flatten();
         match flag {
@@ -270,6 +286,16 @@ mod tests {
         assert_eq!(parsed(&["--", "-x"]).rest, ["-x"]);
         assert_eq!(parsed(&["-ite", "A=1", "box"]).env, ["A=1"]);
         assert_eq!(parsed(&["-iteA", "box"]).env, ["A"]);
+    }
+
+    #[test]
+    fn help_is_in_docker_s_order_and_words() {
+        let command = sorted(Exec::augment_args(clap::Command::new("x")));
+        let help = command.disable_help_flag(true).help_template("{options}").render_help().to_string();
+        let flags: Vec<&str> = help.lines().filter_map(|l| l.trim().split(' ').find(|w| w.starts_with("--"))).collect();
+        assert_eq!(flags, ["--env", "--hostname", "--interactive", "--tty"]);
+        let line = "      --sig-proxy[=<bool>]    Proxy\n  -e, --env <list>            Set\n";
+        assert_eq!(docker_help(line), "      --sig-proxy             Proxy\n  -e, --env list              Set\n");
     }
 
     #[test]

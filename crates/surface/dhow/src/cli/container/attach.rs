@@ -16,7 +16,7 @@ struct Attach {
     /// Do not attach STDIN
     #[arg(long)]
     no_stdin: bool,
-    /// Proxy all received signals to the process
+    /// Proxy all received signals to the process (default true)
     #[arg(long, value_name = "bool", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
     sig_proxy: bool,
     #[arg(hide = true)]

@@ -8,7 +8,7 @@ use dhow_engine::container::{self, Until};
 use dhow_engine::{Engine, EngineError};
 use dhow_supervisor::client::{ClientError, Connection, End, Streams, Terminal};
 use rustix::termios::{isatty, tcgetwinsize};
-use std::io::{stderr, stdin, stdout};
+use std::io::{ErrorKind, stderr, stdin, stdout};
 use std::os::fd::AsFd;
 
 /// Exit code when nobody can tell how a container ended, as docker's is when its daemon was away then.
@@ -131,7 +131,11 @@ pub(super) fn exit_code(code: i32) -> u8 {
 }
 
 pub(super) fn failed(error: ClientError) -> Failure {
-    Failure::error(error.to_string())
+    match error {
+        // Whoever read our output has gone: nobody is told, and the container goes on.
+        ClientError::Io { source, .. } if source.kind() == ErrorKind::BrokenPipe => source.into(),
+        error => Failure::error(error.to_string()),
+    }
 }
 
 /// The streams that a container was made to be connected with.

@@ -441,6 +441,8 @@ pub(super) mod tests {
         let mut ended = container();
         (ended.status, ended.exit_code, ended.finished) = (Status::Exited, Some(3), Some(ended.created));
         assert_eq!(document(&ended, None)["State"]["ExitCode"], 3);
+        assert_eq!(document(&ended, None)["State"]["Status"], "created", "what never ran");
+        ended.started = Some(ended.created);
         ended.exit_code = None;
         assert_eq!(document(&ended, None)["State"]["ExitCode"], 255);
         ended.status = Status::Paused;

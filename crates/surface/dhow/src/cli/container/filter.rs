@@ -141,6 +141,7 @@ mod tests {
     fn fits(texts: &[&str]) -> bool {
         let mut container = container();
         (container.status, container.exit_code) = (Status::Exited, Some(3));
+        container.started = Some(container.created);
         let texts: Vec<String> = texts.iter().map(|t| (*t).to_owned()).collect();
         Filter::parse(&texts).ok().unwrap().fits(&container)
     }

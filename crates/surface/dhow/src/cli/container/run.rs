@@ -19,7 +19,7 @@ struct Run {
     /// Override the key sequence for detaching a container
     #[arg(long, value_name = "string")]
     detach_keys: Option<String>,
-    /// Proxy received signals to the process
+    /// Proxy received signals to the process (default true)
     #[arg(long, value_name = "bool", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
     sig_proxy: bool,
     #[command(flatten)]

@@ -13,7 +13,7 @@ struct History {
     /// Format output using a custom template: 'table', 'table TEMPLATE', 'json' or a Go TEMPLATE
     #[arg(long, value_name = "string")]
     format: Option<String>,
-    /// Print sizes and dates in human readable format
+    /// Print sizes and dates in human readable format (default true)
     #[arg(short = 'H', long, value_name = "bool", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
     human: bool,
     /// Don't truncate output
