@@ -177,7 +177,7 @@ fn pauses_and_goes_on() {
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(log(&place, &id).len(), before);
     let twice = container::pause(&place.engine, "one").unwrap_err();
-    assert_eq!(twice.to_string(), "Container one is already paused");
+    assert_eq!(twice.to_string(), format!("Container {id} is already paused"));
     let refused = container::remove(&place.engine, &id, false).unwrap_err();
     assert!(refused.to_string().contains("is paused and must be unpaused first"), "{refused}");
     container::unpause(&place.engine, &id).unwrap();
@@ -202,6 +202,7 @@ fn failures_have_dockers_status() {
     assert_eq!((code, message.as_str()), (127, "exec: \"nosuch\": executable file not found in $PATH"));
     let left = left.unwrap();
     assert_eq!((left.status, left.exit_code, left.error), (Status::Exited, Some(127), message));
+    assert_eq!(left.started, None, "it never ran");
     assert_eq!(status(&["/etc/passwd"], HostConfig::default()).0, 126);
     assert_eq!(status(&["/etc"], HostConfig::default()).0, 126);
     assert_eq!(status(&["/bin/broken"], HostConfig::default()).0, 126);
