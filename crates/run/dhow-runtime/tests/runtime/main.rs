@@ -1,5 +1,5 @@
-//! The runtime core against the kernel: containers that are started and entered, and what a program in there sees of its world;
-//! control groups.
+//! The runtime core against the kernel: control groups; containers that are started and entered, and what a program in
+//! there sees of its world.
 //!
 //! Needs root and a static busybox. Each test runs in a process of its own (see [`bench::alone`]), in a mount namespace of
 //! its own, so that nothing it mounts or leaves behind shows anywhere else.
