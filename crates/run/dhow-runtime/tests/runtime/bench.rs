@@ -33,7 +33,11 @@ pub(crate) fn alone(test: impl FnOnce(Bench)) {
         return;
     }
     let program = std::env::current_exe().unwrap();
-    let output = Command::new(program).args([&name, "--exact", "--nocapture", "--include-ignored"]).env(ALONE, &name).output().unwrap();
+    let output = Command::new(program)
+        .args([&name, "--exact", "--nocapture", "--include-ignored"])
+        .env(ALONE, &name)
+        .output()
+        .unwrap();
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
