@@ -74,7 +74,7 @@ pub(super) fn launch(mut talk: Talk, streams: u8) -> Option<Watch> {
     let failure = match hear_plan(&mut talk) {
         Err(quit) => quit,
         Ok(plan) => match bring_up(&mut talk, &plan, &mut made) {
-            Ok(up) => return Some(watch(talk, streams, &plan, up)),
+            Ok(up) => return Some(watch(talk, streams, &plan, up, made.group)),
             Err(quit) => quit,
         },
     };
@@ -199,7 +199,7 @@ fn wait_for_go(talk: &mut Talk) -> Result<(), Quit> {
     }
 }
 
-fn watch(talk: Talk, streams: u8, plan: &Plan, up: Up) -> Watch {
+fn watch(talk: Talk, streams: u8, plan: &Plan, up: Up, group: Option<Cgroup>) -> Watch {
     // Who is gone by now does not keep the container from running.
     let told = talk.tell(Message::Started);
     let _ = rustix::io::ioctl_fionbio(&talk.socket, true);
@@ -216,6 +216,7 @@ fn watch(talk: Talk, streams: u8, plan: &Plan, up: Up) -> Watch {
         log: up.log,
         lock: Some(up.lock),
         kept: up.kept,
+        group,
         still_to_join: up.still_to_join,
         lean: false,
         recorded: false,
