@@ -138,10 +138,10 @@ impl Cgroup {
 
     /// The group in which a process of the group `path` really is, for another process to be put beside it. That is
     /// `path` itself unless, under version 2, something in it (systemd in a container) has divided it: then the kernel
-    /// lets nobody into `path` any more. For entering only.
+    /// lets nobody into `path` any more.
     ///
     /// # Errors
-    /// When there is no such process, or it is not at or below `path`.
+    /// When there is no such process, or it is not at or below `path`, as far as version 2 is there to tell.
     pub fn beside(on: &Hierarchies, path: &Path, pid: u32) -> Result<Cgroup, RuntimeError> {
         check_path(path)?;
         let Some(unified) = on.all.iter().find(|h| h.version == Version::V2) else {
@@ -153,7 +153,8 @@ impl Cgroup {
         })?;
         let name = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();
         match Path::new(name).strip_prefix(&unified.root_name) {
-            Ok(below) if below.starts_with(path) => open_in(on, path, below),
+            Ok(below) if below.starts_with(path) && on.is_unified() => open_in(on, path, below),
+            Ok(below) if below.starts_with(path) => open_in(on, path, path),
             _ => Err(refused(format!("process {pid} is in {name} and not in {}", path.display()))),
         }
     }
@@ -281,7 +282,7 @@ fn open_in(on: &Hierarchies, path: &Path, unified: &Path) -> Result<Cgroup, Runt
     if members.is_empty() {
         return Err(failed(format_args!("cannot open {}", path.display()), Errno::NOENT));
     }
-    Ok(Cgroup { on: on.clone(), path: path.to_owned(), members })
+    Ok(Cgroup { on: on.clone(), path: unified.to_owned(), members })
 }
 
 fn open_member(index: usize, hierarchy: &Hierarchy, path: &Path) -> Result<Member, Errno> {

@@ -23,11 +23,10 @@ impl<'r> Plan<'r> {
     /// Checks all there is to be checked without a group.
     pub(super) fn new(on: &Hierarchies, resources: &'r LinuxResources) -> Result<Plan<'r>, RuntimeError> {
         limits::check(resources)?;
-        let version = if on.is_unified() { Version::V2 } else { Version::V1 };
         for setting in settings(on, resources, &Present::default())? {
             let controller = setting.controller.as_str();
             // What begins with `cgroup.` is every group's.
-            if !on.all.iter().any(|h| h.version == version && h.has(controller)) && controller != "cgroup" {
+            if !on.all.iter().any(|h| h.has(controller)) && controller != "cgroup" {
                 return Err(limits::lacking(&setting.limit, &format!("this host has no controller {controller}")));
             }
         }
@@ -36,7 +35,7 @@ impl<'r> Plan<'r> {
         if let Some(policy) = &devices {
             if on.all.iter().any(|h| h.version == Version::V1 && h.has("devices")) {
                 Lines::new(policy)?;
-            } else if on.all.iter().all(|h| h.version == Version::V1) {
+            } else if !on.is_unified() {
                 return Err(limits::lacking("devices", "this host has no controller devices"));
             }
         }
@@ -71,8 +70,6 @@ impl<'r> Plan<'r> {
 }
 
 fn settings(on: &Hierarchies, resources: &LinuxResources, present: &Present) -> Result<Vec<Setting>, RuntimeError> {
-    // Hybrid counts as version 1 when controllers are there. A host may have some here and some there; then those of
-    // version 2 are not used.
     if on.is_unified() { limits::v2(resources, present) } else { limits::v1(resources) }
 }
 
@@ -96,6 +93,14 @@ fn set(cgroup: &Cgroup, setting: &Setting) -> Result<Result<(), Refusal>, Runtim
     }
     if setting.may_lack {
         return Ok(Ok(()));
+    }
+    let handed_on = read(member.directory.as_fd(), "cgroup.controllers");
+    if handed_on.is_ok_and(|on| !on.split_ascii_whitespace().any(|on| on == setting.controller)) {
+        let (name, controller) = (cgroup.name(), &setting.controller);
+        return Err(lacking(&format!(
+            "{controller} is not handed on to {name}: has a group above it processes of its own? Inside a container, move \
+             them into a group of theirs first"
+        )));
     }
     let files: Vec<&str> = setting.ways.iter().map(|(file, _)| file.as_str()).collect();
     Err(lacking(&format!("no {} in {}", files.join(" or "), cgroup.name())))

@@ -46,6 +46,11 @@ impl Hierarchy {
         }
     }
 
+    /// Whether it controls anything, and is not only there to keep track of processes.
+    fn limits(&self) -> bool {
+        self.controllers.iter().any(|c| !c.starts_with("name="))
+    }
+
     pub(super) fn has(&self, controller: &str) -> bool {
         self.controllers.iter().any(|c| c == controller)
     }
@@ -88,6 +93,11 @@ impl Hierarchies {
         if all.is_empty() {
             return Err(refused("no hierarchy of control groups is mounted"));
         }
+        // A controller or two that version 1 does not have (hugetlb) may be on version 2 of a hybrid host. Nobody there
+        // expects limits of two kinds, and to use them would mean to change the topmost group, which is not ours.
+        if all.iter().any(|h| h.version == Version::V1 && h.limits()) {
+            all.iter_mut().filter(|h| h.version == Version::V2).for_each(|h| h.controllers.clear());
+        }
         Ok(Hierarchies { all: all.into() })
     }
 
@@ -97,9 +107,10 @@ impl Hierarchies {
         self.all.iter().any(|h| h.has(controller) || (h.version == Version::V1 && h.has(v1_name)))
     }
 
-    /// Whether all there is is version 2.
+    /// Whether limits are those of version 2: no controller is on version 1. A named hierarchy of version 1 (systemd's)
+    /// may be there, to which processes belong as well.
     pub fn is_unified(&self) -> bool {
-        self.all.iter().all(|h| h.version == Version::V2)
+        !self.all.iter().any(|h| h.version == Version::V1 && h.limits())
     }
 }
 

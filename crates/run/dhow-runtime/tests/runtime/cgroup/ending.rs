@@ -117,7 +117,8 @@ fn groups_that_a_container_made_go_too() {
         assert_eq!(group.processes().unwrap(), [child.id()]);
         if place.on.is_unified() {
             let beside = Cgroup::beside(&place.on, &place.group(), child.id()).unwrap();
-            assert!(beside.processes().unwrap() == [child.id()]);
+            assert!(beside.path() == place.group().join(deep.trim_end_matches('/')));
+            assert_eq!(beside.processes().unwrap(), [child.id()]);
             let mut second = sleeper(&beside);
             assert_eq!(group.processes().unwrap().len(), 2);
             second.kill().unwrap();
@@ -203,22 +204,43 @@ fn what_is_half_there_is_killed_and_removed() {
 }
 
 #[test]
-fn many_at_once_below_a_place_that_is_not_there_yet() {
+fn many_at_once_below_a_place_that_comes_and_goes() {
     for host in hosts() {
         let place = Place::new("many", &host);
+        let store = place.top.join("store");
         std::thread::scope(|scope| {
             for number in 0..8 {
-                let (on, path) = (&place.on, place.top.join(format!("store/{number}")));
+                let (on, path, store) = (&place.on, store.join(number.to_string()), &store);
                 scope.spawn(move || {
-                    for _ in 0..5 {
+                    for _ in 0..10 {
                         let group = Cgroup::create(on, &path, &json(r#"{"pids":{"limit":9}}"#)).unwrap();
                         let mut child = spawn(&group, "exit 0");
                         assert!(child.wait().unwrap().success());
                         group.remove().unwrap();
+                        Cgroup::prune(on, store).unwrap();
+                        drop(Cgroup::shared(on, &store.join("all")).unwrap());
+                        Cgroup::prune(on, &store.join("all")).unwrap();
                     }
                 });
             }
         });
+        assert!(Cgroup::open(&place.on, &place.top).is_err(), "nothing is left");
+    }
+}
+
+#[test]
+fn what_is_in_use_is_not_pruned() {
+    for host in hosts() {
+        let place = Place::new("prune", &host);
+        let group = Cgroup::shared(&place.on, &place.group()).unwrap();
+        let mut child = sleeper(&group);
+        Cgroup::prune(&place.on, &place.group()).unwrap();
+        assert_eq!(Cgroup::shared(&place.on, &place.group()).unwrap().processes().unwrap(), [child.id()]);
+        group.kill().unwrap();
+        child.wait().unwrap();
+        Cgroup::prune(&place.on, &place.group()).unwrap();
+        Cgroup::prune(&place.on, &place.group()).unwrap();
+        assert!(Cgroup::open(&place.on, &place.top).is_err());
     }
 }
 
@@ -273,4 +295,78 @@ fn warming_up_changes_nothing() {
         assert_eq!(std::fs::read_to_string("/proc/self/cgroup").unwrap(), before);
     }
     let _ = Hierarchies::detect().unwrap();
+}
+
+#[test]
+fn a_group_of_threads_hides_nobody() {
+    for host in hosts().into_iter().filter(|(host, _)| *host != "v1") {
+        let place = Place::new("threads", &host);
+        let group = place.create("{}");
+        let unified = place.file("unified", "");
+        std::fs::create_dir(unified.join("t")).unwrap();
+        std::fs::write(unified.join("t/cgroup.type"), "threaded").unwrap();
+        let mut child = sleeper(&group);
+        std::fs::write(unified.join("t/cgroup.threads"), child.id().to_string()).unwrap();
+        assert!(std::fs::read_to_string(unified.join("t/cgroup.procs")).is_err());
+        assert_eq!(group.processes().unwrap(), [child.id()]);
+        group.freeze(true).unwrap();
+        group.kill().unwrap();
+        child.wait().unwrap();
+        group.remove().unwrap();
+    }
+}
+
+/// The hierarchies as they look in a container which sees no more than the group `outer` of them.
+fn inside(outer: &Path) -> Hierarchies {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap();
+    let move_in = |line: &str| {
+        let mut fields: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        fields[3] = format!("/{}", outer.display());
+        fields[4] = format!("{}/{}", fields[4], outer.display());
+        fields.join(" ") + "\n"
+    };
+    let mounts: String =
+        read("/proc/self/mountinfo").lines().filter(|l| l.contains(" - cgroup")).map(move_in).collect();
+    Hierarchies::of(&mounts, &read("/proc/self/cgroup")).unwrap()
+}
+
+#[test]
+fn all_of_it_works_inside_a_container() {
+    for host in hosts().into_iter().filter(|(host, _)| *host != "v1") {
+        let place = Place::new("inside", &host);
+        let outer = place.create("{}");
+        let on = inside(outer.path());
+        let path = Path::new("dhow/store/one");
+        let inner = Cgroup::create(&on, path, &json(r#"{"pids":{"limit":9}}"#)).unwrap();
+        assert_eq!(place.read("pids", "dhow/store/one/pids.max"), "9");
+        let mut child = sleeper(&inner);
+        assert_eq!(Cgroup::beside(&on, path, child.id()).unwrap().processes().unwrap(), [child.id()]);
+        assert_eq!(outer.processes().unwrap(), [child.id()]);
+        inner.kill().unwrap();
+        child.wait().unwrap();
+        inner.remove().unwrap();
+        // This process is elsewhere: nothing to warm up by.
+        warm(&on).unwrap();
+    }
+}
+
+#[test]
+fn processes_in_the_way_of_limits_are_named() {
+    for host in hosts().into_iter().filter(|(host, _)| *host == "v2") {
+        let place = Place::new("in-the-way", &host);
+        let outer = place.create("{}");
+        let mut child = sleeper(&outer);
+        let below = place.group().join("below");
+        let error = Cgroup::create(&place.on, &below, &json(r#"{"pids":{"limit":9}}"#)).unwrap_err().to_string();
+        assert!(error.contains("pids is not handed on to dhow-test-"), "{error}");
+        assert!(!place.file("", "below").exists());
+        // Without limits there is nothing to object to.
+        let group = Cgroup::create(&place.on, &below, &json("{}")).unwrap();
+        let mut second = sleeper(&group);
+        group.kill().unwrap();
+        second.wait().unwrap();
+        assert_eq!(place.read("", "cgroup.type"), "domain");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
 }

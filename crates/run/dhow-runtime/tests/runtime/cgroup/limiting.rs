@@ -252,3 +252,78 @@ fn unified_is_written_as_it_stands() {
         assert!(error.to_string().contains("memory.nothing"), "{error}");
     }
 }
+
+/// A block device of this machine, as `major` and `minor`.
+fn disk() -> (u32, u32) {
+    let disks = std::fs::read_dir("/sys/block").unwrap().map(|entry| entry.unwrap());
+    let is_disk = |name: &str| !["loop", "ram", "zram", "dm-", "sr"].iter().any(|no| name.starts_with(no));
+    let disk = disks.into_iter().find(|entry| is_disk(&entry.file_name().to_string_lossy())).unwrap();
+    let numbers = std::fs::read_to_string(disk.path().join("dev")).unwrap();
+    let (major, minor) = numbers.trim().split_once(':').unwrap();
+    (major.parse().unwrap(), minor.parse().unwrap())
+}
+
+#[test]
+fn block_devices_are_throttled() {
+    let (major, minor) = disk();
+    for host in hosts() {
+        let place = Place::new("throttle", &host);
+        let one = |rate: u64| format!(r#"[{{"major":{major},"minor":{minor},"rate":{rate}}}]"#);
+        let all = |bytes: u64, operations: u64| {
+            format!(
+                r#"{{"blockIO":{{"throttleReadBpsDevice":{0},"throttleWriteBpsDevice":{0},
+                    "throttleReadIOPSDevice":{1},"throttleWriteIOPSDevice":{1}}}}}"#,
+                one(bytes),
+                one(operations)
+            )
+        };
+        let group = place.create(&all(1_048_576, 100));
+        let number = format!("{major}:{minor}");
+        if place.on.is_unified() {
+            let line = format!("{number} rbps=1048576 wbps=1048576 riops=100 wiops=100");
+            assert_eq!(place.read("io", "io.max"), line);
+        } else {
+            for (file, value) in
+                [("read_bps", "1048576"), ("write_bps", "1048576"), ("read_iops", "100"), ("write_iops", "100")]
+            {
+                let file = format!("blkio.throttle.{file}_device");
+                assert_eq!(place.read("blkio", &file), format!("{number} {value}"), "{file}");
+            }
+        }
+        // 0 takes it away.
+        group.update(&json(&all(0, 0))).unwrap();
+        let file = if place.on.is_unified() { "io.max" } else { "blkio.throttle.read_bps_device" };
+        assert_eq!(place.read("blkio", file), "");
+    }
+}
+
+#[test]
+fn weights_and_huge_pages_where_the_kernel_has_them() {
+    for host in hosts() {
+        let place = Place::new("weights", &host);
+        let v2 = place.on.is_unified();
+        match Cgroup::create(&place.on, &place.group(), &json(r#"{"blockIO":{"weight":500}}"#)) {
+            Ok(_) if place.file("blkio", "blkio.bfq.weight").exists() => {
+                assert_eq!(place.read("blkio", "blkio.bfq.weight"), "500");
+            }
+            Ok(_) if place.file("io", "io.bfq.weight").exists() => {
+                assert_eq!(place.read("io", "io.bfq.weight"), "default 500");
+            }
+            Ok(_) => assert_eq!(place.read("io", "io.weight"), "default 4950"),
+            Err(error) => {
+                assert!(matches!(error, RuntimeError::Unsupported { .. }), "{error}");
+                assert!(error.to_string().contains("weight"), "{error}");
+                assert!(!place.file("pids", "").exists());
+            }
+        }
+        let huge = json(r#"{"hugepageLimits":[{"pageSize":"2MB","limit":4194304}]}"#);
+        let made = Cgroup::create(&place.on, &place.group(), &huge);
+        if place.on.has("hugetlb") {
+            made.unwrap();
+            let file = if v2 { "hugetlb.2MB.max" } else { "hugetlb.2MB.limit_in_bytes" };
+            assert_eq!(place.read("hugetlb", file), "4194304");
+        } else {
+            assert!(made.unwrap_err().to_string().contains("hugetlb"));
+        }
+    }
+}
