@@ -124,6 +124,7 @@ mod tests {
     use std::process::{Command, Stdio};
 
     #[test]
+    #[expect(clippy::zombie_processes, reason = "waited for by its pidfd")]
     fn the_end_of_a_process_is_told_after_it_was_reaped() {
         let mut child = Command::new("sh").args(["-c", "read x; exit 7"]).stdin(Stdio::piped()).spawn().unwrap();
         let pidfd = open(child.id()).unwrap();
@@ -148,6 +149,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::zombie_processes, reason = "waited for by its pidfd")]
     fn signals_end_processes_and_are_told() {
         let child = Command::new("sleep").arg("1000").spawn().unwrap();
         let pidfd = open(child.id()).unwrap();

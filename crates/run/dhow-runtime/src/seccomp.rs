@@ -1,8 +1,8 @@
 //! Seccomp: from the profile of a spec to a BPF program, and docker's default profile.
 //!
 //! A compiler of our own, because the usual library takes longer to compile docker's profile (6 to 10 ms) than the whole
-//! container takes to start. What it makes of a profile is what runc and libseccomp make of it, [`policy`] has the rules,
-//! with three exceptions, each to the safe side:
+//! container takes to start. What it makes of a profile is what runc and libseccomp make of it (`policy.rs` has the
+//! rules), with three exceptions, each to the safe side:
 //!
 //! - arguments that the kernel takes in 32 bits are compared in 32 bits (`calls.rs`);
 //! - a condition on arguments of a call that i386 makes through socketcall(2) or ipc(2), where they cannot be seen,

@@ -18,7 +18,7 @@ use crate::seccomp::Filter;
 use child::Child;
 use conversation::{Channel, channel};
 use dhow_sys::clone::{Cloned, Namespaces, Relation, clone};
-use held::{Reached, SetUp, failed, listen};
+use held::{Reached, SetUp, did_not_come_up, failed, listen, listen_past};
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
 use plan::{Container, Plan, process::Program};
 use rustix::fs::FileType;
@@ -106,14 +106,18 @@ pub fn start(start: Start<'_>) -> Result<Starting, RuntimeError> {
         };
         child.start()
     })?;
-    match listen(process, channel, &plan)? {
+    let reached = if before { listen_past(process, channel, &plan) } else { listen(process, channel, &plan) };
+    match reached? {
         (set_up, Reached::Gate) => {
             if let Some(score) = plan.program.oom_score_adj {
                 held::write_of_process(set_up.process.pid(), "oom_score_adj", &score.to_string())?;
             }
             Ok(Starting { set_up })
         }
-        (set_up, Reached::End) => Err(ended(set_up)),
+        (set_up, Reached::End) => {
+            let exit = set_up.process.reap().map_err(|e| failed("start", "cannot reap the new process", &e))?;
+            Err(did_not_come_up(exit))
+        }
     }
 }
 
@@ -181,8 +185,7 @@ pub fn enter(target: &Target<'_>, process: &Process, stdio: Stdio<'_>) -> Result
         };
         child.enter()
     })?;
-    match listen(process, channel, &plan)? {
-        (set_up, Reached::End) if !set_up.in_sibling => Err(ended(set_up)),
+    match listen_past(process, channel, &plan)? {
         (SetUp { process, terminal, .. }, Reached::End) => {
             let Cloned { pid, pidfd } = process.keep();
             Ok(Running { pid, pidfd, terminal })
@@ -209,19 +212,6 @@ fn make(
     });
     let channel = ours.take().expect("only the new process gave up its copy");
     Ok((process.map_err(fail)?, channel))
-}
-
-/// Before the gate nothing ends without saying why, unless it is killed.
-fn ended(set_up: SetUp) -> RuntimeError {
-    let how = match set_up.process.reap() {
-        Ok(exit) => format!("it ended with status {}", exit.status()),
-        Err(e) => format!("it cannot be reaped: {e}"),
-    };
-    RuntimeError::Step {
-        step: "start".to_owned(),
-        message: format!("the new process did not come up: {how}"),
-        errno: None,
-    }
 }
 
 /// Pipes are given to who will use them, so that `/dev/stdout` can be opened again by its name.

@@ -82,7 +82,7 @@ fn runs(policy: &Policy, numbers: &Numbers, base: u32) -> Vec<Run> {
         }
     };
     let beyond = Verdict::Always(policy.beyond(numbers));
-    let known = if numbers.largest == 0 { numbers.verdicts.len() } else { usize::from(numbers.largest) + 1 };
+    let known = numbers.largest.map_or(numbers.verdicts.len(), |largest| usize::from(largest) + 1);
     for (number, verdict) in (base..).zip(&numbers.verdicts[..known]) {
         let verdict = if *verdict == Verdict::Default { Verdict::Always(policy.default) } else { *verdict };
         push(number, verdict);

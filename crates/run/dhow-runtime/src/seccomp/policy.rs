@@ -101,8 +101,8 @@ pub(super) enum Verdict {
 pub(super) struct Numbers {
     /// By call number.
     pub(super) verdicts: Vec<Verdict>,
-    /// The largest number that a rule names; 0: none.
-    pub(super) largest: u16,
+    /// The largest number that a rule names.
+    pub(super) largest: Option<u16>,
 }
 
 /// All of it.
@@ -154,7 +154,7 @@ impl Policy {
             else {
                 continue;
             };
-            numbers.largest = numbers.largest.max(number);
+            numbers.largest = numbers.largest.max(Some(number));
         }
     }
 
@@ -215,7 +215,7 @@ impl Policy {
     /// What happens to a number above the largest one that `numbers` names.
     pub(super) fn beyond(&self, numbers: &Numbers) -> Action {
         let permissive = self.default.lets_through() || self.default.is_trace();
-        if permissive || numbers.largest == 0 { self.default } else { Action::ENOSYS }
+        if permissive || numbers.largest.is_none() { self.default } else { Action::ENOSYS }
     }
 }
 
@@ -224,7 +224,7 @@ impl Numbers {
     const COUNT: usize = 548;
 
     fn new() -> Numbers {
-        Numbers { verdicts: vec![Verdict::Default; Numbers::COUNT], largest: 0 }
+        Numbers { verdicts: vec![Verdict::Default; Numbers::COUNT], largest: None }
     }
 }
 

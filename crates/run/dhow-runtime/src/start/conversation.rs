@@ -48,12 +48,21 @@ pub(super) fn channel() -> io::Result<(Channel, Channel)> {
 impl Channel {
     /// The next message; none when the other end is gone, by an exec or by its end.
     pub(super) fn next(&self) -> io::Result<Option<Message>> {
+        self.receive(RecvFlags::CMSG_CLOEXEC)
+    }
+
+    /// The same, `WouldBlock` when there is no message now.
+    pub(super) fn next_at_once(&self) -> io::Result<Option<Message>> {
+        self.receive(RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT)
+    }
+
+    fn receive(&self, flags: RecvFlags) -> io::Result<Option<Message>> {
         let mut bytes = [0; TEXT_MAX + 300];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let received = rustix::io::retry_on_intr(|| {
             let mut buffers = [IoSliceMut::new(&mut bytes)];
-            rustix::net::recvmsg(&self.socket, &mut buffers, &mut control, RecvFlags::CMSG_CLOEXEC)
+            rustix::net::recvmsg(&self.socket, &mut buffers, &mut control, flags)
         });
         let length = match received {
             Ok(received) => received.bytes,
@@ -73,9 +82,10 @@ impl Channel {
         parse(&bytes[..length], descriptor).map(Some).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
     }
 
-    /// Says something that has no descriptor with it.
+    /// Says something that has no descriptor with it. write(2), as [`wait`](Self::wait) reads; when nobody listens any
+    /// more its signal ends the new process, as it should.
     pub(super) fn say(&self, message: &[u8]) -> io::Result<()> {
-        rustix::io::retry_on_intr(|| rustix::net::send(&self.socket, message, SendFlags::NOSIGNAL))?;
+        rustix::io::retry_on_intr(|| rustix::io::write(&self.socket, message))?;
         Ok(())
     }
 
@@ -116,7 +126,8 @@ impl Channel {
 
     /// Gives leave to go on.
     pub(super) fn go(&self) -> io::Result<()> {
-        self.say(b"G")
+        rustix::io::retry_on_intr(|| rustix::net::send(&self.socket, b"G", SendFlags::NOSIGNAL))?;
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@ use dhow_sys::mount::{FsContext, MountAttrFlags};
 use dhow_sys::pidfd::{self, Exit};
 use oci_spec::runtime::LinuxIdMapping;
 use rustix::process::Signal;
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -57,8 +58,6 @@ pub(super) struct SetUp {
     pub(super) process: Held,
     pub(super) channel: Channel,
     pub(super) terminal: Option<OwnedFd>,
-    /// Whether it is the one that another, in between, has made in its place.
-    pub(super) in_sibling: bool,
 }
 
 /// How far it came.
@@ -77,33 +76,58 @@ pub(super) fn failed(step: &str, what: &str, error: &io::Error) -> RuntimeError 
 
 /// Listens to a new process, and does for it what it asks for.
 pub(super) fn listen(process: Cloned, channel: Channel, plan: &Plan) -> Result<(SetUp, Reached), RuntimeError> {
-    let mut set_up = SetUp { process: Held::new(process), channel, terminal: None, in_sibling: false };
-    // A process in between that has made another one in its place.
-    let mut before: Option<Held> = None;
-    let reached = loop {
-        let message = set_up.channel.next().map_err(|e| failed("start", "cannot hear of the new process", &e))?;
+    converse(SetUp { process: Held::new(process), channel, terminal: None }, VecDeque::new(), plan)
+}
+
+/// The same, of a process that makes another one in its place and ends. It never waits for us, so it is reaped first:
+/// then what it had to say has been said, though perhaps not before the other one began to speak.
+pub(super) fn listen_past(process: Cloned, channel: Channel, plan: &Plan) -> Result<(SetUp, Reached), RuntimeError> {
+    let hear = |e: io::Error| failed("start", "cannot hear of the new process", &e);
+    let exit = Held::new(process).reap().map_err(|e| failed("start", "cannot reap the process in between", &e))?;
+    if exit != Exit::Code(0) {
+        // Not to be waited for: if it was killed, the other one may be there, and waits for us.
+        return match channel.next_at_once() {
+            Ok(Some(Message::Failed(error))) => Err(error),
+            _ => Err(did_not_come_up(exit)),
+        };
+    }
+    let mut early = VecDeque::new();
+    let pid = loop {
+        match channel.next().map_err(hear)? {
+            Some(Message::Sibling(pid)) => break pid,
+            Some(other) => early.push_back(other),
+            None => return Err(did_not_come_up(exit)),
+        }
+    };
+    // It is our child and has not been reaped: the number cannot be anybody else's.
+    let pidfd = pidfd::open(pid).map_err(|e| failed("start", "cannot hold the new process", &e))?;
+    converse(SetUp { process: Held::new(Cloned { pid, pidfd }), channel, terminal: None }, early, plan)
+}
+
+fn converse(mut set_up: SetUp, mut early: VecDeque<Message>, plan: &Plan) -> Result<(SetUp, Reached), RuntimeError> {
+    loop {
+        let message = match early.pop_front() {
+            Some(message) => Some(message),
+            None => set_up.channel.next().map_err(|e| failed("start", "cannot hear of the new process", &e))?,
+        };
         match message {
             Some(Message::MapIds) => {
                 map_ids(set_up.process.pid(), plan)?;
                 set_up.channel.go().map_err(|e| failed("user namespace", "cannot go on", &e))?;
             }
-            Some(Message::Sibling(pid)) => {
-                // It is our child and has not been reaped: the number cannot be anybody else's.
-                let pidfd = pidfd::open(pid).map_err(|e| failed("start", "cannot hold the new process", &e))?;
-                let sibling = Held::new(Cloned { pid, pidfd });
-                set_up.in_sibling = true;
-                before = Some(std::mem::replace(&mut set_up.process, sibling));
-            }
             Some(Message::Terminal(master)) => set_up.terminal = Some(master),
-            Some(Message::Ready) => break Reached::Gate,
+            Some(Message::Ready) => return Ok((set_up, Reached::Gate)),
             Some(Message::Failed(error)) => return Err(error),
-            None => break Reached::End,
+            Some(Message::Sibling(_)) => return Err(failed("start", "it says", &io::ErrorKind::InvalidData.into())),
+            None => return Ok((set_up, Reached::End)),
         }
-    };
-    if let Some(before) = before {
-        before.reap().map_err(|e| failed("start", "cannot reap the process in between", &e))?;
     }
-    Ok((set_up, reached))
+}
+
+/// Before the gate nothing ends without saying why, unless it is killed.
+pub(super) fn did_not_come_up(exit: Exit) -> RuntimeError {
+    let message = format!("the new process did not come up: it ended with status {}", exit.status());
+    RuntimeError::Step { step: "start".to_owned(), message, errno: None }
 }
 
 /// Writes the maps of a new user namespace (user_namespaces(7)).

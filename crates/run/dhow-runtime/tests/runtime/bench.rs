@@ -2,6 +2,7 @@
 
 use dhow_runtime::RuntimeError;
 use dhow_runtime::cgroup::Entry;
+use dhow_runtime::seccomp::Filter;
 use dhow_runtime::start::{Running, Start, Starting, Stdio, Target, enter, start};
 use dhow_sys::mount::{Depth, open_tree_at};
 use dhow_sys::pidfd;
@@ -32,7 +33,11 @@ pub(crate) fn alone(test: impl FnOnce(Bench)) {
         return;
     }
     let program = std::env::current_exe().unwrap();
-    let output = Command::new(program).args([&name, "--exact", "--nocapture"]).env(ALONE, &name).output().unwrap();
+    let output = Command::new(program)
+        .args([&name, "--exact", "--nocapture", "--include-ignored"])
+        .env(ALONE, &name)
+        .output()
+        .unwrap();
     let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat();
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
@@ -58,7 +63,7 @@ impl Bench {
         fs::copy("/usr/bin/busybox", root.join("bin/busybox")).unwrap();
         for applet in [
             "sh", "cat", "ls", "id", "stat", "test", "sleep", "mount", "true", "grep", "tty", "stty", "touch", "kill",
-            "readlink",
+            "readlink", "mkdir",
         ] {
             symlink("busybox", root.join("bin").join(applet)).unwrap();
         }
@@ -115,12 +120,13 @@ impl Bench {
         let null = File::open("/dev/null").unwrap();
         let (output, writer) = pipe();
         let spec = self.parsed();
+        let filter = filter(&spec);
         let started = start(Start {
             spec: &spec,
             root: root.as_fd(),
             stdio: Stdio::Files([null.as_fd(), writer.as_fd(), writer.as_fd()]),
             cgroup: Entry::None,
-            seccomp: None,
+            seccomp: filter.as_ref(),
             join,
         })?;
         Ok((started, output))
@@ -151,12 +157,13 @@ impl Bench {
         let null = File::options().write(true).open("/dev/null").unwrap();
         let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
         let spec = self.parsed();
+        let filter = filter(&spec);
         let starting = start(Start {
             spec: &spec,
             root: root.as_fd(),
             stdio: Stdio::Files([reader.as_fd(), null.as_fd(), null.as_fd()]),
             cgroup: Entry::None,
-            seccomp: None,
+            seccomp: filter.as_ref(),
             join: &[],
         });
         Sleeping { running: starting.unwrap().release().unwrap(), input: Some(writer), spec }
@@ -187,7 +194,13 @@ impl Sleeping {
         let process: Process = serde_json::from_value(process.clone()).unwrap();
         let null = File::open("/dev/null").unwrap();
         let (output, writer) = pipe();
-        let target = Target { pidfd: self.running.pidfd.as_fd(), cgroup: Entry::None, seccomp: None, spec: &self.spec };
+        let filter = filter(&self.spec);
+        let target = Target {
+            pidfd: self.running.pidfd.as_fd(),
+            cgroup: Entry::None,
+            seccomp: filter.as_ref(),
+            spec: &self.spec,
+        };
         let stdio = Stdio::Files([null.as_fd(), writer.as_fd(), writer.as_fd()]);
         let running = enter(&target, &process, stdio)?;
         drop(writer);
@@ -239,6 +252,11 @@ pub(crate) fn step(result: Result<Ended, RuntimeError>) -> (String, String) {
 /// Whether nothing was made there.
 pub(crate) fn is_empty(path: &Path) -> bool {
     fs::read_dir(path).unwrap().next().is_none()
+}
+
+fn filter(spec: &Spec) -> Option<Filter> {
+    let profile = spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
+    profile.map(|profile| Filter::compile(profile).unwrap())
 }
 
 fn spec() -> Value {

@@ -264,3 +264,80 @@ fn signals_are_as_new() {
         assert_eq!(bench.run().unwrap().output, expected);
     });
 }
+
+/// As on a host with systemd, where every mount is shared.
+#[test]
+fn nothing_shows_where_the_mounts_of_the_host_are_shared() {
+    alone(|mut bench| {
+        let data = bench.host("data");
+        let flags = rustix::mount::MountPropagationFlags::SHARED | rustix::mount::MountPropagationFlags::REC;
+        rustix::mount::mount_change("/", flags).unwrap();
+        let bind = |to: &str| json!({"destination": to, "type": "bind", "source": data, "options": ["rbind"]});
+        bench.add("/mounts", bind("/data"));
+        bench.add("/mounts", json!({"destination": "/data/beneath", "type": "tmpfs", "source": "tmpfs"}));
+        let places = || {
+            let table = fs::read_to_string("/proc/self/mountinfo").unwrap();
+            table.lines().map(|line| line.split(' ').nth(4).unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let before = places();
+        bench.script("cat /proc/self/mountinfo");
+        let (starting, output) = bench.start_joined(&[]).unwrap();
+        assert_eq!(places(), before, "while it waits at the gate");
+        let table = crate::bench::end(starting.release().unwrap(), output).output;
+        assert!(!table.contains("shared:"), "{table}");
+        let of = |place: &str| table.lines().find(|l| l.split(' ').nth(4) == Some(place)).unwrap();
+        assert!(!of("/").contains("master:"), "{table}");
+        assert!(of("/data").contains("master:"), "{table}");
+        bench.set("/linux/rootfsPropagation", json!("rslave"));
+        let table = bench.output("cat /proc/self/mountinfo");
+        assert!(table.lines().find(|l| l.split(' ').nth(4) == Some("/")).unwrap().contains("master:"), "{table}");
+    });
+}
+
+/// With `no_new_privs` the filter comes last; else while there still is CAP_SYS_ADMIN, of which nothing must stay.
+#[test]
+fn the_seccomp_filter_is_in_force_and_its_capability_gone() {
+    alone(|mut bench| {
+        let forbidden = json!({"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 77});
+        bench.set("/linux/seccomp", json!({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [forbidden]}));
+        let script = "mkdir /tmp/x 2>&1; grep -E '^(Cap(Prm|Eff)|NoNew|Seccomp:)' /proc/self/status";
+        let expected = |rights: &str, no_new: u8| {
+            format!(
+                "mkdir: can't create directory '/tmp/x': File descriptor in bad state\nCapPrm:\t{rights}\nCapEff:\t{rights}\nNoNewPrivs:\t{no_new}\nSeccomp:\t2\n"
+            )
+        };
+        for no_new in [0, 1] {
+            bench.set("/process/noNewPrivileges", json!(no_new == 1));
+            for (uid, rights) in [(0, "00000000000000e3"), (1000, "0000000000000000")] {
+                bench.set("/process/user/uid", json!(uid));
+                assert_eq!(bench.output(script), expected(rights, no_new));
+            }
+        }
+        let container = bench.sleeping();
+        let mut process = bench.spec["process"].clone();
+        process["args"] = json!(["/bin/sh", "-c", script]);
+        assert_eq!(container.enter(&process).unwrap().output, expected("0000000000000000", 1), "entered");
+    });
+}
+
+/// What comes after the filter is very little: a profile with hardly more than the program needs is enough.
+#[test]
+fn dockers_profile_lets_a_container_start() {
+    alone(|mut bench| {
+        let profile = dhow_runtime::seccomp::docker_default(&std::collections::HashSet::new());
+        bench.set("/linux/seccomp", serde_json::to_value(profile).unwrap());
+        for no_new in [false, true] {
+            bench.set("/process/noNewPrivileges", json!(no_new));
+            assert_eq!(bench.output("grep Seccomp: /proc/self/status"), "Seccomp:\t2\n");
+        }
+        let strict = json!({"defaultAction": "SCMP_ACT_KILL_PROCESS",
+            "syscalls": [{"names": ["read", "write", "capset", "execve", "brk", "arch_prctl", "set_tid_address", "set_robust_list",
+                "rseq", "prlimit64", "readlinkat", "readlink", "getrandom", "mprotect", "prctl", "getuid", "exit_group", "uname", "fstat",
+                "newfstatat", "mmap"], "action": "SCMP_ACT_ALLOW"}]});
+        bench.set("/linux/seccomp", strict).set("/process/args", json!(["/bin/true"]));
+        for no_new in [false, true] {
+            bench.set("/process/noNewPrivileges", json!(no_new));
+            assert_eq!(bench.run().unwrap().status, 0, "{no_new}");
+        }
+    });
+}

@@ -1,5 +1,6 @@
 //! Tests of the compiler: against a machine that runs programs, an evaluation of the rules as they stand, and the kernel.
 
+mod assemble;
 mod corpus;
 mod cost;
 mod docker;

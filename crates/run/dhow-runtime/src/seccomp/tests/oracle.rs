@@ -29,7 +29,7 @@ impl<'a> Oracle<'a> {
             _ => return 0,
         };
         let mut chain = Vec::new();
-        let mut largest = 0;
+        let mut largest = None;
         for (rule, rows) in &self.rules {
             for row in rows {
                 largest = largest.max(number_of(row, abi));
@@ -44,20 +44,20 @@ impl<'a> Oracle<'a> {
         let permissive = matches!(default & 0xffff_0000, 0x7fff_0000 | 0x7ffc_0000 | 0x7ff0_0000);
         match chain.iter().find(|way| way.tests.iter().all(|test| test.met(data))) {
             Some(way) => way.action,
-            None if number > largest && largest > 0 && !permissive => 0x0005_0026,
+            None if largest.is_some_and(|largest| number > largest) && !permissive => 0x0005_0026,
             None => default,
         }
     }
 }
 
-fn number_of(row: &Row, abi: Abi) -> u32 {
+fn number_of(row: &Row, abi: Abi) -> Option<u32> {
     let number = match abi {
         Abi::X86_64 => row.x86_64,
         Abi::I386 if row.i386 == NONE && row.multiplexed != NONE => multiplexer(row).0,
         Abi::I386 => row.i386,
         Abi::X32 => row.x32,
     };
-    if number == NONE { 0 } else { u32::from(number) }
+    (number != NONE).then_some(number.into())
 }
 
 fn multiplexer(row: &Row) -> (u16, u64, u64) {

@@ -2,7 +2,7 @@
 
 use super::Child;
 use super::failure::{Context, Failure};
-use dhow_sys::mount::{self, Change, Depth, MountAttrFlags};
+use dhow_sys::mount::{self, Change, Depth, MountAttrFlags, Propagation};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::mount::{MountPropagationFlags, UnmountFlags};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -17,7 +17,16 @@ pub(super) fn keep_mounts_in(_: &mut Child<'_>) -> Result<(), Failure> {
 
 /// Attaches the root on top of `/`. Lookups of host paths still begin below it, at the root directory we have, and no
 /// directory on the host is needed to put it on.
+///
+/// A clone of a shared mount is one of its peers: what is mounted in it would show on the host. So it hears of the host's
+/// mounts at most, and only if the spec wants that.
 pub(super) fn attach(child: &mut Child<'_>) -> Result<(), Failure> {
+    let propagation = match child.container.root_propagation {
+        Some((Propagation::Slave, _)) => Propagation::Slave,
+        _ => Propagation::Private,
+    };
+    let change = Change { propagation: Some(propagation), ..Change::NONE };
+    mount::change(root(child), change, Depth::All).context(|| "cannot separate the root from the host".to_owned())?;
     mount::attach(root(child), Path::new("/")).context(|| "cannot attach the root".to_owned())
 }
 

@@ -3,7 +3,7 @@
 use super::invalid;
 use crate::error::RuntimeError;
 use dhow_sys::mount::{Change, Depth, MountAttrFlags, Propagation};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Where a mount comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,8 +45,8 @@ impl Mount {
     pub(super) fn read(mount: &oci_spec::runtime::Mount) -> Result<Mount, RuntimeError> {
         let target = mount.destination();
         let fail = |problem: String| invalid("mounts", format!("{}: {problem}", target.display()));
-        if target.as_os_str().is_empty() {
-            return Err(fail("it has no destination".to_owned()));
+        if is_root(target) {
+            return Err(fail("the destination cannot be the root".to_owned()));
         }
         if mount.uid_mappings().is_some() || mount.gid_mappings().is_some() {
             return Err(fail("mapping the ids of a mount is not supported".to_owned()));
@@ -86,6 +86,16 @@ impl Mount {
     pub(in crate::start) fn is_new(&self, name: &str) -> bool {
         matches!(&self.kind, Kind::New { kind, .. } if kind == name)
     }
+}
+
+/// Whether a path comes out at the root, symbolic links aside.
+fn is_root(path: &Path) -> bool {
+    let depth = path.components().fold(0_u32, |depth, part| match part {
+        Component::Normal(_) => depth + 1,
+        Component::ParentDir => depth.saturating_sub(1),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => depth,
+    });
+    depth == 0
 }
 
 fn bind(source: PathBuf, depth: Depth) -> Result<Kind, String> {
@@ -234,6 +244,8 @@ mod tests {
             r#"{"destination":"/x","type":"bind","source":"relative"}"#,
             r#"{"destination":"/x"}"#,
             r#"{"destination":"","type":"tmpfs"}"#,
+            r#"{"destination":"/","type":"tmpfs"}"#,
+            r#"{"destination":"/x/../.","type":"tmpfs"}"#,
             r#"{"destination":"/x","type":"tmpfs","options":["tmpcopyup"]}"#,
         ] {
             assert!(read(json).is_err(), "{json}");
