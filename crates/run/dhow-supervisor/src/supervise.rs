@@ -107,8 +107,13 @@ impl Talk {
     /// # Errors
     /// `UnexpectedEof` when the other end is closed.
     fn wait(&mut self) -> io::Result<()> {
-        let mut bytes = [0; 16 * 1024];
+        // Little at first: of the memory that a lean supervisor has touched, each page counts as often as there are
+        // containers.
+        let mut bytes = vec![0; 256];
         while wire::parse(self.inbox.rest())?.is_none() {
+            if !self.inbox.rest().is_empty() {
+                bytes.resize(64 * 1024, 0);
+            }
             match passing::receive(self.socket.as_fd(), &mut bytes, &mut self.descriptors)? {
                 0 => return Err(io::ErrorKind::UnexpectedEof.into()),
                 n => self.inbox.push(&bytes[..n]),

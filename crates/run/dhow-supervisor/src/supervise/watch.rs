@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// Bytes read at once.
 pub(super) const BLOCK: usize = 64 * 1024;
+/// Bytes taken in from a client at once.
+const HEARD: usize = 16 * 1024;
 /// How often a log that could not be written is tried again when there is no output.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long a container has to have run before the memory of its start is given up. Most that end soon do so before.
@@ -87,6 +89,8 @@ pub(super) struct Watch {
     pub(super) lock: Option<OwnedFd>,
     /// Open as long as the container runs, for their own sake.
     pub(super) kept: Vec<OwnedFd>,
+    /// The container's group, from the start on; looked up again after an execution anew.
+    pub(super) group: Option<Cgroup>,
     /// The group of supervisors, where joining it altogether takes the kernel milliseconds in which nothing else is done.
     pub(super) still_to_join: Option<Cgroup>,
     /// Whether the memory of the start has been given up.
@@ -249,12 +253,13 @@ impl Watch {
 
     fn serve_clients(&mut self, ready: &[(bool, bool, bool)]) {
         let mut clients = std::mem::take(&mut self.clients);
-        let mut buffer = [0; 16 * 1024];
+        let mut buffer = Vec::new();
         for (client, (readable, writable, hung_up)) in clients.iter_mut().zip(ready) {
             if *writable {
                 client.flush();
             }
             if *readable {
+                buffer.resize(HEARD, 0);
                 client.hear(&mut buffer, &mut |heard| self.heard(&heard));
             } else if *hung_up {
                 client.gone = true;

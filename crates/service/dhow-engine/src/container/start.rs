@@ -173,7 +173,10 @@ fn prepare(
     stack: Option<&Stack>,
     size: (u16, u16),
 ) -> Result<Prepared, EngineError> {
-    let container = view(engine, row)?;
+    let mut container = view(engine, row)?;
+    if let Some(name) = join::hostname(engine, &stored.host)? {
+        container.config.hostname = Some(name);
+    }
     let run_dir = engine.state.make_container_run_dir(&row.id)?;
     let root = root::mount(row, stored, &container.dir, stack)?;
     let spec = spec_of(engine, &container, &root)?;

@@ -334,7 +334,8 @@ fn joins_the_namespaces_of_another() {
     let place = Place::new();
     let id = place.running("one", &["sleep", "1000"]);
     let links = |host: HostConfig| {
-        let mut wanted = request("", &["sh", "-c", "cd /proc/self/ns; readlink net; readlink pid; readlink ipc"]);
+        let mut wanted =
+            request("", &["sh", "-c", "cd /proc/self/ns; readlink net; readlink pid; readlink ipc; hostname"]);
         wanted.host = host;
         place.run(&wanted).1
     };
@@ -345,6 +346,10 @@ fn joins_the_namespaces_of_another() {
     let joined: Vec<&str> = joined.lines().collect();
     assert_eq!(joined[..2], [link("net"), link("pid")]);
     assert_ne!(joined[2], link("ipc"));
+    assert_eq!(joined[3], &id[..12], "the other's name");
+    let hosts = links(HostConfig { network: Namespace::Host, uts: Namespace::Host, ..HostConfig::default() });
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    assert_eq!(hosts.lines().nth(3), Some(name.as_str()));
     let mut refused = request("", &["true"]);
     refused.host.ipc = other.clone();
     let id = container::create(&place.engine, &refused).unwrap().id;
