@@ -14,6 +14,7 @@ use crate::scenario::{self, Scenario};
 pub(crate) enum Invocation {
     Kill(KillPlan),
     PowerCut(PowerPlan),
+    Containers(ContainerPlan),
     /// Internal: be traced, then become this program.
     Launch(Vec<OsString>),
     /// Internal: become this program, without its flushes.
@@ -60,6 +61,22 @@ pub(crate) struct PowerPlan {
     pub(crate) swallow: Option<String>,
 }
 
+/// A run of kills of commands on containers.
+#[derive(Debug)]
+pub(crate) struct ContainerPlan {
+    pub(crate) dhow: PathBuf,
+    pub(crate) work: PathBuf,
+    /// A static one: the only program of the image.
+    pub(crate) busybox: PathBuf,
+    /// Trials over all scenarios.
+    pub(crate) count: u64,
+    pub(crate) seed: u64,
+    /// Only this scenario.
+    pub(crate) only: Option<String>,
+    /// Only this trial.
+    pub(crate) trial: Option<u64>,
+}
+
 /// The flags, before it is known what they mean together.
 #[derive(Default)]
 struct Flags {
@@ -69,7 +86,8 @@ struct Flags {
     exhaustive: bool,
     stride: Option<u64>,
     seed: Option<u64>,
-    scenarios: Vec<&'static Scenario>,
+    scenarios: Vec<String>,
+    busybox: Option<PathBuf>,
     trial: Option<u64>,
     at: Option<Point>,
     jobs: Option<u64>,
@@ -89,8 +107,9 @@ pub(crate) fn parse(mut words: impl Iterator<Item = OsString>) -> Result<Invocat
         Some("list") => Ok(Invocation::List),
         Some("kill") => kill(flags(words)?),
         Some("power-cut") => power_cut(flags(words)?),
+        Some("containers") => containers(flags(words)?),
         Some("" | "help" | "-h" | "--help") => Ok(Invocation::Help),
-        _ => usage(format!("{}: not a verb; there are kill, power-cut, list, help", verb.display())),
+        _ => usage(format!("{}: not a verb; there are kill, containers, power-cut, list, help", verb.display())),
     }
 }
 
@@ -112,11 +131,8 @@ fn flags(mut words: impl Iterator<Item = OsString>) -> Result<Flags, Failure> {
             "--cut" => flags.cut = Some(number(&value()?)?),
             "--fs" => flags.file_system = Some(value()?.to_string_lossy().into_owned()),
             "--swallow" => flags.swallow = Some(value()?.to_string_lossy().into_owned()),
-            "--scenario" => {
-                let name = value()?.to_string_lossy().into_owned();
-                let found = scenario::find(&name);
-                flags.scenarios.push(found.ok_or_else(|| Failure::Usage(format!("{name}: no such scenario")))?);
-            }
+            "--scenario" => flags.scenarios.push(value()?.to_string_lossy().into_owned()),
+            "--busybox" => flags.busybox = Some(value()?.into()),
             other => return usage(format!("{other}: no such flag")),
         }
     }
@@ -132,15 +148,32 @@ fn kill(flags: Flags) -> Result<Invocation, Failure> {
         (count, false, None) => Choice::Random(count.unwrap_or(2000)),
         _ => return usage("--random, --exhaustive and --trial exclude each other"),
     };
+    let found: Option<Vec<_>> = flags.scenarios.iter().map(|name| scenario::find(name)).collect();
+    let scenarios = found.ok_or_else(|| Failure::Usage(format!("{}: no such scenario", flags.scenarios.join(" "))))?;
     let cores = thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-    let all = flags.scenarios.is_empty();
+    let all = scenarios.is_empty();
     Ok(Invocation::Kill(KillPlan {
         dhow: program(flags.dhow)?,
         work: flags.work.unwrap_or_else(|| "/dev/shm/dhow-crash".into()),
         choice,
         seed: flags.seed.unwrap_or(1),
-        scenarios: if all { scenario::ALL.iter().collect() } else { flags.scenarios },
+        scenarios: if all { scenario::ALL.iter().collect() } else { scenarios },
         jobs: if matches!(choice, Choice::Replay { .. }) { 1 } else { flags.jobs.unwrap_or(cores) },
+    }))
+}
+
+fn containers(flags: Flags) -> Result<Invocation, Failure> {
+    if flags.scenarios.len() > 1 || (flags.trial.is_some() && flags.scenarios.is_empty()) {
+        return usage("containers: one --scenario, or all of them; --trial wants one");
+    }
+    Ok(Invocation::Containers(ContainerPlan {
+        dhow: program(flags.dhow)?,
+        work: flags.work.unwrap_or_else(|| "/dev/shm/dhow-crash".into()),
+        busybox: flags.busybox.unwrap_or_else(|| "/bin/busybox".into()),
+        count: flags.random.unwrap_or(320),
+        seed: flags.seed.unwrap_or(1),
+        only: flags.scenarios.into_iter().next(),
+        trial: flags.trial,
     }))
 }
 

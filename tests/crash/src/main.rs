@@ -7,6 +7,7 @@ mod archive;
 mod arguments;
 mod calls;
 mod campaign;
+mod containers;
 mod failure;
 mod images;
 mod kill_trial;
@@ -28,6 +29,7 @@ use failure::Failure;
 fn main() -> ExitCode {
     let done = match arguments::parse(std::env::args_os().skip(1)) {
         Ok(Invocation::Kill(plan)) => campaign::run(&plan),
+        Ok(Invocation::Containers(plan)) => containers::run(&plan),
         Ok(Invocation::PowerCut(plan)) => power::run(&plan),
         Ok(Invocation::Launch(command)) => Err(trace::launch(&command)),
         Ok(Invocation::Swallow(words)) => Err(trace::swallow(&words)),

@@ -186,6 +186,8 @@ pub(crate) fn help() {
         "dhow-crash kill [--dhow PATH] [--work DIR] [--random COUNT | --exhaustive [--stride N]] [--seed N]
                 [--scenario NAME]... [--jobs N]
 dhow-crash kill --dhow PATH --scenario NAME --seed N --trial N [--at before:N|after:N|time:MICROSECONDS]
+dhow-crash containers [--dhow PATH] [--work DIR] [--random COUNT] [--seed N] [--scenario NAME [--trial N]]
+                [--busybox PATH]
 dhow-crash power-cut [--dhow PATH] [--work DIR] [--cuts COUNT | --cut N] [--seed N] [--fs ext4|xfs|btrfs]
                 [--swallow fsync|fdatasync|syncfs|all]
 dhow-crash list

@@ -1,27 +1,27 @@
 //! The other end: starting a supervisor, and talking to one that runs.
 //!
-//! What is said is in [`crate::wire`]; [`Connection::attend`] is in `client/stream.rs`, the keys that detach in
+//! What is said is in [`crate::wire`]; [`launch()`] is in `client/launch.rs`,
+//! [`Connection::attend`] in `client/stream.rs`, the keys that detach in
 //! `client/detach.rs`, signals in `client/signals.rs`. Knows nothing of what a container is for.
 
 mod detach;
+mod launch;
 mod signals;
 mod stream;
+mod talk;
 
 pub use detach::{UnknownKey, parse_detach_keys};
+pub use launch::{Waiting, launch};
 
-use crate::failure::Failure;
-use crate::plan::{ExitRecord, Plan, VERSION};
+use crate::plan::{ExitRecord, VERSION};
 use crate::supervise::{address, open_directory};
-use crate::wire::{self, DATA_MAX, Inbox, Message, PLAN_MAX};
+use crate::wire::{Inbox, Message};
 use dhow_runtime::RuntimeError;
-use dhow_sys::{mount, passing};
-use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType};
-use std::ffi::OsStr;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::path::Path;
+use talk::Talk;
 
 /// Why a container did not come up or cannot be talked to.
 #[derive(Debug, thiserror::Error)]
@@ -67,226 +67,6 @@ impl Streams {
 
 fn failed(operation: &'static str) -> impl Fn(io::Error) -> ClientError {
     move |source| ClientError::Io { operation, source }
-}
-
-/// A container that waits at the gate. Dropped: the container ends, and nothing of it is left but what the caller made.
-#[derive(Debug)]
-pub struct Waiting {
-    /// Its first process, in our pid namespace.
-    pub pid: u32,
-    /// Clock ticks since boot, as [`dhow_sys::process::ProcessIdentity`] has it.
-    pub start_time: u64,
-    id: String,
-    /// None once the gate was opened.
-    talk: Option<Talk>,
-}
-
-/// Starts a supervisor with this plan, and waits until the container waits at its gate. `program` is this very binary,
-/// called as `<program> <arguments..>`; `attach` connects the caller before the first byte of output.
-///
-/// The program is executed from a read-only mount of its own, so that a container that gets hold of it through
-/// `/proc/<pid>/exe` cannot write to it (CVE-2019-5736); where such a mount is refused, from its path.
-///
-/// The supervisor is a child of the calling process. One that lives on for long after the container has ended has to
-/// reap it.
-///
-/// # Errors
-/// Why the container cannot be started.
-pub fn launch(
-    program: &Path,
-    arguments: &[&OsStr],
-    plan: &Plan,
-    descriptors: Vec<OwnedFd>,
-    attach: Streams,
-) -> Result<Waiting, ClientError> {
-    let json = serde_json::to_vec(plan).map_err(|e| failed("write the plan")(e.into()))?;
-    if json.len() > PLAN_MAX {
-        return Err(failed("write the plan")(io::ErrorKind::FileTooLarge.into()));
-    }
-    let (ours, theirs) = pair().map_err(failed("make a socket"))?;
-    let child = spawn(program, arguments, theirs).map_err(failed("start a supervisor"))?;
-    let mut talk = Talk { socket: ours, inbox: Inbox::default(), child: Some(child) };
-    let waiting = talk.present(&json, &descriptors, attach).and_then(|()| {
-        drop(descriptors);
-        loop {
-            match talk.hear()? {
-                Said::Waiting { pid, start_time } => return Ok((pid, start_time)),
-                Said::Failed(failure) => return Err(Cause::Failure(failure)),
-                Said::Other => {}
-            }
-        }
-    });
-    match waiting {
-        Ok((pid, start_time)) => Ok(Waiting { pid, start_time, id: plan.id.clone(), talk: Some(talk) }),
-        Err(cause) => Err(talk.explain(cause, &plan.id)),
-    }
-}
-
-fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
-}
-
-fn spawn(program: &Path, arguments: &[&OsStr], socket: OwnedFd) -> io::Result<Child> {
-    // Kept until the program has been executed.
-    let mount = read_only(program).ok();
-    let path = mount
-        .as_ref()
-        .map_or_else(|| program.to_owned(), |mount| PathBuf::from(format!("/proc/self/fd/{}", mount.as_raw_fd())));
-    let mut command = Command::new(path);
-    command.arg0(program).args(arguments).stdin(socket).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn()
-}
-
-fn read_only(program: &Path) -> Result<OwnedFd, mount::MountError> {
-    let mount = mount::clone_tree(program)?;
-    let attributes = mount::MountAttrFlags::MOUNT_ATTR_RDONLY | mount::MountAttrFlags::MOUNT_ATTR_NODEV;
-    mount::set_attributes(mount.as_fd(), attributes, mount::MountAttrFlags::empty())?;
-    Ok(mount)
-}
-
-impl Waiting {
-    /// Opens the gate; to be called once the pid is written down. Returns after the exec.
-    ///
-    /// # Errors
-    /// [`RuntimeError::Exec`] among others: the container has ended then.
-    pub fn open(mut self) -> Result<Connection, ClientError> {
-        let mut talk = self.talk.take().expect("only opening takes it, and uses this up");
-        let outcome = talk.tell(Message::Go).map_err(Cause::from).and_then(|()| match talk.hear()? {
-            Said::Failed(failure) => Err(Cause::Failure(failure)),
-            Said::Waiting { .. } | Said::Other => Ok(()),
-        });
-        match outcome {
-            Ok(()) => Ok(Connection { talk }),
-            Err(cause) => Err(talk.explain(cause, &self.id)),
-        }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if let Some(mut talk) = self.talk.take() {
-            let _ = rustix::net::shutdown(&talk.socket, Shutdown::Write);
-            // It closes its end when nothing is left.
-            let _ = talk.last_words();
-            talk.reap();
-        }
-    }
-}
-
-/// What a supervisor says while it starts a container.
-enum Said {
-    Waiting { pid: u32, start_time: u64 },
-    Failed(Failure),
-    Other,
-}
-
-/// Why a start came to nothing.
-enum Cause {
-    /// It was told.
-    Failure(Failure),
-    /// The conversation broke off.
-    BrokenOff,
-}
-
-impl From<io::Error> for Cause {
-    fn from(_: io::Error) -> Cause {
-        Cause::BrokenOff
-    }
-}
-
-/// A conversation: the socket, what came in over it, and who is at the other end if he is our child.
-#[derive(Debug)]
-struct Talk {
-    socket: OwnedFd,
-    inbox: Inbox,
-    child: Option<Child>,
-}
-
-impl Talk {
-    fn present(&self, plan: &[u8], descriptors: &[OwnedFd], attach: Streams) -> Result<(), Cause> {
-        let hello = Message::Hello { version: VERSION, streams: attach.bits() }.to_bytes();
-        let fds: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
-        let sent = passing::send(self.socket.as_fd(), &hello, &fds)?;
-        self.send(&hello[sent..])?;
-        self.tell(Message::Plan(plan))?;
-        Ok(())
-    }
-
-    fn tell(&self, message: Message<'_>) -> io::Result<()> {
-        self.send(&message.to_bytes())
-    }
-
-    fn send(&self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            bytes = &bytes[passing::send(self.socket.as_fd(), bytes, &[])?..];
-        }
-        Ok(())
-    }
-
-    /// Waits until a whole message is there; false at the end of the stream.
-    fn wait(&mut self) -> io::Result<bool> {
-        while wire::parse(self.inbox.rest())?.is_none() {
-            if !self.receive()? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Takes in what there is, or waits for something; false at the end of the stream.
-    fn receive(&mut self) -> io::Result<bool> {
-        let mut bytes = vec![0; DATA_MAX / 4];
-        loop {
-            match rustix::io::read(&self.socket, &mut bytes[..]) {
-                Ok(0) | Err(rustix::io::Errno::CONNRESET) => return Ok(false),
-                Ok(n) => {
-                    self.inbox.push(&bytes[..n]);
-                    return Ok(true);
-                }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
-    }
-
-    fn hear(&mut self) -> Result<Said, Cause> {
-        if !self.wait()? {
-            return Err(Cause::BrokenOff);
-        }
-        Ok(match self.inbox.next()? {
-            Some(Message::Waiting { pid, start_time }) => Said::Waiting { pid, start_time },
-            Some(Message::Failed(bytes)) => Said::Failed(serde_json::from_slice(bytes).map_err(io::Error::from)?),
-            _ => Said::Other,
-        })
-    }
-
-    /// The error for a start that came to nothing, once the supervisor has ended.
-    fn explain(&mut self, cause: Cause, id: &str) -> ClientError {
-        let failure = match cause {
-            Cause::Failure(failure) => Some(failure),
-            // It may have said why before it closed the socket under our hands.
-            Cause::BrokenOff => self.last_words(),
-        };
-        self.reap();
-        failure.map_or_else(|| ClientError::Died { id: id.to_owned() }, |failure| ClientError::Runtime(failure.into()))
-    }
-
-    /// Listens until the other end closes the socket, for a reason why.
-    fn last_words(&mut self) -> Option<Failure> {
-        let mut reason = None;
-        while let Ok(said) = self.hear() {
-            if let Said::Failed(failure) = said {
-                reason = Some(failure);
-            }
-        }
-        reason
-    }
-
-    fn reap(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = child.wait();
-        }
-    }
 }
 
 /// A connection to a supervisor.

@@ -8,9 +8,9 @@ use super::directory::{
     write,
 };
 use super::freeze::{await_frozen_v1, thaw_v1};
-use super::hierarchy::Version;
+use super::hierarchy::{Hierarchies, Version};
 use super::patience::Patience;
-use super::{Cgroup, Member};
+use super::{Cgroup, Member, check_path};
 use crate::error::RuntimeError;
 use rustix::event::PollFlags;
 use rustix::fs::OFlags;
@@ -84,6 +84,29 @@ impl Cgroup {
             first = first.and(removed);
         }
         first
+    }
+
+    /// Removes the group `path` and those above it, as far as nobody is in them and no group is below: what
+    /// [`create`](Cgroup::create) and [`shared`](Cgroup::shared) made on the way and nobody needs any more. Whoever makes
+    /// groups there meanwhile makes them again.
+    ///
+    /// # Errors
+    /// Of the file system, but for those that say that a group is in use or gone.
+    pub fn prune(on: &Hierarchies, path: &Path) -> Result<(), RuntimeError> {
+        check_path(path)?;
+        for hierarchy in on.all.iter() {
+            for path in path.ancestors().filter(|path| !path.as_os_str().is_empty()) {
+                match remove_group(hierarchy.root.as_fd(), path) {
+                    Ok(()) | Err(Errno::NOENT) => {}
+                    Err(Errno::BUSY) => break,
+                    Err(e) => {
+                        let label = hierarchy.label();
+                        return Err(failed(format_args!("cannot remove {} ({label})", path.display()), e));
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     fn await_empty_v2(&self, member: &Member, patience: &Patience) -> Result<bool, Errno> {

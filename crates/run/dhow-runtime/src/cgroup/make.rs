@@ -1,6 +1,6 @@
 //! Making a group in every hierarchy, and what must be there above it.
 
-use super::directory::{failed, make_group, open_directory, read, write};
+use super::directory::{failed, is_gone, make_group, open_directory, read, write};
 use super::hierarchy::{Hierarchies, Hierarchy, Version};
 use super::patience::Patience;
 use super::{Cgroup, Member, end, open_member};
@@ -37,8 +37,16 @@ pub(super) fn make(on: &Hierarchies, path: &Path) -> Result<Cgroup, RuntimeError
 pub(super) fn make_or_open(on: &Hierarchies, path: &Path) -> Result<Cgroup, RuntimeError> {
     let mut members = Vec::with_capacity(on.all.len());
     for (index, hierarchy) in on.all.iter().enumerate() {
-        make_in(hierarchy, path, false)?;
-        members.push(member(index, hierarchy, path)?);
+        let make_and_open = || make_in(hierarchy, path, false).and_then(|()| member(index, hierarchy, path));
+        let mut made = make_and_open();
+        // Somebody may find it unused and remove it before it is used.
+        for _ in 0..ATTEMPTS {
+            if !made.as_ref().is_err_and(says_gone) {
+                break;
+            }
+            made = make_and_open();
+        }
+        members.push(made?);
     }
     Ok(Cgroup { on: on.clone(), path: path.to_owned(), members })
 }
@@ -117,28 +125,41 @@ fn prepare_above(hierarchy: &Hierarchy, path: &Path) -> Result<(), RuntimeError>
     above.reverse();
     hand_on_controllers(hierarchy, hierarchy.root.as_fd(), Path::new("/"))?;
     for path in above {
-        match make_group(hierarchy.root.as_fd(), path) {
-            // NOENT: somebody is removing one above. The attempt to make the group will tell.
-            Ok(()) | Err(Errno::EXIST | Errno::NOENT) => {}
-            Err(errno) => return Err(cannot_make(hierarchy, path, errno)),
-        }
-        let group: OwnedFd = match open_directory(hierarchy.root.as_fd(), path) {
-            Ok(group) => group,
-            Err(Errno::NOENT) => return Ok(()),
+        let is_new = match make_group(hierarchy.root.as_fd(), path) {
+            Ok(()) => true,
+            // NOENT: somebody is removing one above.
+            Err(Errno::EXIST | Errno::NOENT) => false,
             Err(errno) => return Err(cannot_make(hierarchy, path, errno)),
         };
-        match hierarchy.version {
-            Version::V2 => hand_on_controllers(hierarchy, group.as_fd(), path)?,
-            Version::V1 if hierarchy.has("cpuset") => {
-                // Those below inherit from the start, which saves reading and writing at each start. Where it does not
-                // work, `ready` does it by hand.
-                let _ = write(group.as_fd(), "cgroup.clone_children", "1");
-                inherit_cpuset(group.as_fd(), path)?;
-            }
-            Version::V1 => {}
+        match prepare(hierarchy, path, is_new) {
+            // Removed as soon as it was made: the attempt to make one below will tell.
+            Err(error) if says_gone(&error) => return Ok(()),
+            other => other?,
         }
     }
     Ok(())
+}
+
+/// Whether the error is that a group is not there any more.
+fn says_gone(error: &RuntimeError) -> bool {
+    matches!(error, RuntimeError::Step { errno: Some(errno), .. } if is_gone(Errno::from_raw_os_error(*errno)))
+}
+
+/// Lets a group hand on what it has.
+fn prepare(hierarchy: &Hierarchy, path: &Path, is_new: bool) -> Result<(), RuntimeError> {
+    if hierarchy.version == Version::V1 && !hierarchy.has("cpuset") {
+        return Ok(());
+    }
+    let group: OwnedFd = open_directory(hierarchy.root.as_fd(), path).map_err(|e| cannot_make(hierarchy, path, e))?;
+    if hierarchy.version == Version::V2 {
+        return hand_on_controllers(hierarchy, group.as_fd(), path);
+    }
+    // Those below inherit from the start, which saves reading and writing at each start. Where it does not work, and below
+    // groups that others have made, `ready` does it by hand.
+    if is_new {
+        let _ = write(group.as_fd(), "cgroup.clone_children", "1");
+    }
+    inherit_cpuset(group.as_fd(), path)
 }
 
 /// Version 1: a new group has no processors and no memory nodes, and takes those of the one above it. The nodes first, see

@@ -1,10 +1,15 @@
 //! User namespaces, and control groups as they are seen from inside.
 
 use crate::bench::{Bench, alone};
-use oci_spec::runtime::LinuxNamespaceType;
+use dhow_runtime::cgroup::{Cgroup, Hierarchies};
+use dhow_runtime::start::{Start, Stdio, Target, enter, start};
+use dhow_sys::mount::{Depth, open_tree_at};
+use oci_spec::runtime::{LinuxNamespaceType, LinuxResources};
 use serde_json::json;
 use std::fs;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, chown};
+use std::path::PathBuf;
 
 fn map_users(bench: &mut Bench) {
     let root = bench.root();
@@ -117,5 +122,45 @@ fn control_groups_are_its_own_and_no_others() {
             }
             assert!(output.contains("/sys/fs/cgroup/x: Read-only"), "{output}");
         }
+    });
+}
+
+#[test]
+fn the_first_process_and_who_enters_are_in_the_group() {
+    alone(|mut bench| {
+        let hierarchies = Hierarchies::detect().unwrap();
+        let above = PathBuf::from(format!("dhow-test-{}", std::process::id()));
+        let group = Cgroup::create(&hierarchies, &above.join("start"), &LinuxResources::default()).unwrap();
+        let root = open_tree_at(&bench.root(), Depth::One).unwrap();
+        let null = fs::File::open("/dev/null").unwrap();
+        let files = [null.as_fd(), null.as_fd(), null.as_fd()];
+        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+        let spec = bench.script("read x").parsed();
+        let starting = start(Start {
+            spec: &spec,
+            root: root.as_fd(),
+            stdio: Stdio::Files([reader.as_fd(), null.as_fd(), null.as_fd()]),
+            cgroup: group.entry(),
+            seccomp: None,
+            join: &[],
+        });
+        let running = starting.unwrap().release().unwrap();
+        let target = Target { pidfd: running.pidfd.as_fd(), cgroup: group.entry(), seccomp: None, spec: &spec };
+        let process = json!({"user": {"uid": 0, "gid": 0}, "cwd": "/", "args": ["/bin/sleep", "1000"]});
+        let entered = enter(&target, &serde_json::from_value(process).unwrap(), Stdio::Files(files)).unwrap();
+        let mut inside = group.processes().unwrap();
+        inside.sort_unstable();
+        let mut expected = vec![running.pid, entered.pid];
+        expected.sort_unstable();
+        assert_eq!(inside, expected);
+        // Its namespace begins at its group.
+        let seen = fs::read_to_string(format!("/proc/{}/cgroup", running.pid)).unwrap();
+        assert!(seen.lines().any(|line| line.ends_with("/start")), "{seen}");
+        dhow_sys::pidfd::signal(entered.pidfd.as_fd(), rustix::process::Signal::KILL).unwrap();
+        dhow_sys::pidfd::wait(entered.pidfd.as_fd()).unwrap();
+        drop(writer);
+        dhow_sys::pidfd::wait(running.pidfd.as_fd()).unwrap();
+        group.remove().unwrap();
+        Cgroup::open(&hierarchies, &above).unwrap().remove().unwrap();
     });
 }

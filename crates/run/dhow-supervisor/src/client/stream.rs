@@ -6,7 +6,8 @@
 
 use super::detach::Scanner;
 use super::signals::Signals;
-use super::{ClientError, End, Talk, Terminal, failed};
+use super::talk::Talk;
+use super::{ClientError, End, Terminal, failed};
 use crate::plan::ExitRecord;
 use crate::wire::Message;
 use dhow_sys::terminal::{self, RawMode};

@@ -117,6 +117,7 @@ pub(super) fn take_up(descriptors: Vec<OwnedFd>) -> io::Result<Watch> {
         lock: Some(lock),
         kept: descriptors.collect(),
         lean: true,
+        group: None,
         still_to_join: None,
         recorded: false,
         buffer: Vec::new(),

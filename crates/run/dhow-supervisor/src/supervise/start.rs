@@ -11,7 +11,7 @@ use crate::wire::Message;
 use dhow_runtime::RuntimeError;
 use dhow_runtime::cgroup::{Cgroup, Entry, Hierarchies};
 use dhow_runtime::seccomp::Filter;
-use dhow_runtime::start::{Running, Start, Stdio, start};
+use dhow_runtime::start::{Running, Start, Starting, Stdio, start};
 use dhow_sys::lock::{Locked, Share, Wait};
 use dhow_sys::process::ProcessIdentity;
 use dhow_sys::terminal;
@@ -74,7 +74,7 @@ pub(super) fn launch(mut talk: Talk, streams: u8) -> Option<Watch> {
     let failure = match hear_plan(&mut talk) {
         Err(quit) => quit,
         Ok(plan) => match bring_up(&mut talk, &plan, &mut made) {
-            Ok(up) => return Some(watch(talk, streams, &plan, up)),
+            Ok(up) => return Some(watch(talk, streams, &plan, up, made.group)),
             Err(quit) => quit,
         },
     };
@@ -118,42 +118,15 @@ fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
     let listener = listen(&plan.run_dir).map_err(failed("listen on the socket"))?;
     made.run_dir = Some(plan.run_dir.clone());
 
-    let mut descriptors = std::mem::take(&mut talk.descriptors).into_iter();
-    let root = descriptors.next().ok_or_else(too_few)?;
-    let mut join: Vec<(LinuxNamespaceType, OwnedFd)> = Vec::new();
-    for kind in &plan.join {
-        join.push((*kind, descriptors.next().ok_or_else(too_few)?));
-    }
-    let kept: Vec<OwnedFd> = descriptors.collect();
-
     let hierarchies = match plan.cgroup.is_some() || plan.supervisor_cgroup.is_some() {
         true => Some(Hierarchies::detect()?),
         false => None,
     };
-    let linux = plan.spec.linux().as_ref();
-    if let (Some(on), Some(path)) = (&hierarchies, &plan.cgroup) {
-        let unlimited = LinuxResources::default();
-        let resources = linux.and_then(|linux| linux.resources().as_ref()).unwrap_or(&unlimited);
-        made.group = Some(Cgroup::create(on, path, resources)?);
-    }
-    let filter = linux.and_then(|linux| linux.seccomp().as_ref()).map(Filter::compile).transpose()?;
-    let (theirs, mut stdio) = stdio(plan).map_err(failed("make pipes"))?;
-    let waiting = start(Start {
-        spec: &plan.spec,
-        root: root.as_fd(),
-        stdio: match (&theirs, plan.terminal) {
-            (_, Some(size)) => Stdio::Terminal { size },
-            (Some(files), None) => Stdio::Files([files[0].as_fd(), files[1].as_fd(), files[2].as_fd()]),
-            (None, None) => unreachable!("without a terminal there are pipes"),
-        },
-        cgroup: made.group.as_ref().map_or(Entry::None, Cgroup::entry),
-        seccomp: filter.as_ref(),
-        join: &join,
-    })?;
-    drop((theirs, root, join, filter));
+    let mut descriptors = std::mem::take(&mut talk.descriptors).into_iter();
+    let (waiting, mut stdio) = up_to_the_gate(plan, hierarchies.as_ref(), &mut descriptors, made)?;
+    let kept: Vec<OwnedFd> = descriptors.collect();
     let pid = waiting.pid();
-    let identity = ProcessIdentity::of(pid).map_err(failed("identify the container"))?;
-    let start_time = identity.start_time;
+    let start_time = ProcessIdentity::of(pid).map_err(failed("identify the container"))?.start_time;
     talk.tell(Message::Waiting { pid, start_time }).map_err(|_| Quit::Alone)?;
 
     // While the launcher writes that down.
@@ -179,6 +152,41 @@ fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
     Ok(Up { running, stdio, listener, lock, log, started, kept, still_to_join, oom_score })
 }
 
+/// Makes what belongs to the container, and itself. Of the descriptors those are left that are only to be kept.
+fn up_to_the_gate(
+    plan: &Plan,
+    hierarchies: Option<&Hierarchies>,
+    descriptors: &mut impl Iterator<Item = OwnedFd>,
+    made: &mut Made,
+) -> Result<(Starting, Ours), Quit> {
+    let root = descriptors.next().ok_or_else(too_few)?;
+    let mut join: Vec<(LinuxNamespaceType, OwnedFd)> = Vec::new();
+    for kind in &plan.join {
+        join.push((*kind, descriptors.next().ok_or_else(too_few)?));
+    }
+    let linux = plan.spec.linux().as_ref();
+    if let (Some(on), Some(path)) = (hierarchies, &plan.cgroup) {
+        let unlimited = LinuxResources::default();
+        let resources = linux.and_then(|linux| linux.resources().as_ref()).unwrap_or(&unlimited);
+        made.group = Some(Cgroup::create(on, path, resources)?);
+    }
+    let filter = linux.and_then(|linux| linux.seccomp().as_ref()).map(Filter::compile).transpose()?;
+    let (theirs, ours) = stdio(plan).map_err(failed("make pipes"))?;
+    let waiting = start(Start {
+        spec: &plan.spec,
+        root: root.as_fd(),
+        stdio: match (&theirs, plan.terminal) {
+            (_, Some(size)) => Stdio::Terminal { size },
+            (Some(files), None) => Stdio::Files([files[0].as_fd(), files[1].as_fd(), files[2].as_fd()]),
+            (None, None) => unreachable!("without a terminal there are pipes"),
+        },
+        cgroup: made.group.as_ref().map_or(Entry::None, Cgroup::entry),
+        seccomp: filter.as_ref(),
+        join: &join,
+    })?;
+    Ok((waiting, ours))
+}
+
 fn too_few() -> Quit {
     Quit::Failed(Failure::of("take the descriptors", &io::Error::new(io::ErrorKind::InvalidData, "too few")))
 }
@@ -191,7 +199,7 @@ fn wait_for_go(talk: &mut Talk) -> Result<(), Quit> {
     }
 }
 
-fn watch(talk: Talk, streams: u8, plan: &Plan, up: Up) -> Watch {
+fn watch(talk: Talk, streams: u8, plan: &Plan, up: Up, group: Option<Cgroup>) -> Watch {
     // Who is gone by now does not keep the container from running.
     let told = talk.tell(Message::Started);
     let _ = rustix::io::ioctl_fionbio(&talk.socket, true);
@@ -208,6 +216,7 @@ fn watch(talk: Talk, streams: u8, plan: &Plan, up: Up) -> Watch {
         log: up.log,
         lock: Some(up.lock),
         kept: up.kept,
+        group,
         still_to_join: up.still_to_join,
         lean: false,
         recorded: false,

@@ -62,6 +62,7 @@ fn supervise(name: &str, script: &str, stdin: Stdin) -> Plain {
         kept: Vec::new(),
         // The program of this process is no supervisor.
         lean: true,
+        group: None,
         still_to_join: None,
         recorded: false,
         buffer: Vec::new(),

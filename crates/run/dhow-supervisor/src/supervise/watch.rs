@@ -89,6 +89,8 @@ pub(super) struct Watch {
     pub(super) lock: Option<OwnedFd>,
     /// Open as long as the container runs, for their own sake.
     pub(super) kept: Vec<OwnedFd>,
+    /// The container's group, from the start on; looked up again after an execution anew.
+    pub(super) group: Option<Cgroup>,
     /// The group of supervisors, where joining it altogether takes the kernel milliseconds in which nothing else is done.
     pub(super) still_to_join: Option<Cgroup>,
     /// Whether the memory of the start has been given up.

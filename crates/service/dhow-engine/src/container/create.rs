@@ -9,7 +9,7 @@ use super::events;
 use super::names;
 use super::request::{CreateRequest, Namespace, RootSource};
 use super::root;
-use super::spec::{self, Host};
+use super::spec::{self, Host, Merged};
 use super::stored::Stored;
 use super::{join, random};
 use crate::image::resolve::resolve;
@@ -51,9 +51,7 @@ pub fn create(engine: &Engine, request: &CreateRequest) -> Result<Created, Engin
         }
         Ok(w.plan_container(operation, &id)?)
     })?;
-    if merged.config.hostname.is_none() && !matches!(merged.host.network, Namespace::Host | Namespace::Container(_)) {
-        merged.config.hostname = Some(id[..12].to_owned());
-    }
+    name_host(&mut merged, &id);
     let dir = operation.work().join("container");
     make_private(&dir)?;
     let storage = root::prepare(engine, &operation, &dir, &request.root, image.as_ref())
@@ -91,6 +89,20 @@ fn commit(operation: Operation<'_>, mut row: ContainerRow, stored: &Stored) -> R
         w.insert_container(&row).map_err(names::explain)?;
         events::record(w, row.created, &row, stored, "create", &[])
     })
+}
+
+/// Gives it a host name, where nobody did: the host's own where it shares the host's. One that joins another's network
+/// has that one's, whatever it is at the time.
+fn name_host(merged: &mut Merged, id: &str) {
+    let (config, host) = (&mut merged.config, &merged.host);
+    if matches!(host.network, Namespace::Container(_)) || config.hostname.as_ref().is_some_and(|name| !name.is_empty())
+    {
+        return;
+    }
+    config.hostname = Some(match host.network == Namespace::Host || host.uts == Namespace::Host {
+        true => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        false => id[..12].to_owned(),
+    });
 }
 
 /// The image that was asked for.

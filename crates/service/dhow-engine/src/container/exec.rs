@@ -60,7 +60,7 @@ pub fn exec(
 ) -> Result<i32, EngineError> {
     let row = find_settled(engine, container)?;
     let stored = Stored::of(&row)?;
-    let entered = Entered::open(engine, &row)?;
+    let entered = Entered::open(engine, &row, container)?;
     let process = entered.process(engine, &row, request)?;
     let session = Session { engine, row: &row, stored: &stored, id: hex_id()? };
     session.begin(&request.command)?;
@@ -117,12 +117,12 @@ struct Entered {
 }
 
 impl Entered {
-    fn open(engine: &Engine, row: &ContainerRow) -> Result<Entered, EngineError> {
+    fn open(engine: &Engine, row: &ContainerRow, typed: &str) -> Result<Entered, EngineError> {
         let not_running = || conflict(format!("container {} is not running", row.id));
         let process = match (status(row), &row.state.process) {
             (Status::Running, Some(process)) => process,
             (Status::Paused, _) => {
-                return Err(conflict(format!("Container {} is paused, unpause the container before exec", row.id)));
+                return Err(conflict(format!("Container {typed} is paused, unpause the container before exec")));
             }
             (Status::Restarting, _) => return Err(conflict(super::pause::restarting(&row.id))),
             _ => return Err(not_running()),

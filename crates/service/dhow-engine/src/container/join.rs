@@ -72,6 +72,14 @@ fn open_one(row: &ContainerRow, name: &str) -> Result<OwnedFd, EngineError> {
     }
 }
 
+/// The host name of the container whose network is joined: its `/etc/hosts` is shared along.
+pub(super) fn hostname(engine: &Engine, host: &HostConfig) -> Result<Option<String>, EngineError> {
+    match &host.network {
+        Namespace::Container(of) => Ok(Stored::of(&running(engine, of, "net")?)?.config.hostname),
+        _ => Ok(None),
+    }
+}
+
 /// The container whose /dev/shm is shared along with its System V objects; none for one's own.
 pub(super) fn shared_memory(engine: &Engine, host: &HostConfig) -> Result<Option<String>, EngineError> {
     let Namespace::Container(of) = &host.ipc else { return Ok(None) };

@@ -18,9 +18,9 @@ pub fn pause(engine: &Engine, container: &str) -> Result<(), EngineError> {
     let row = again(engine, &row.id)?;
     let why = match status(&row) {
         Status::Running => None,
-        Status::Paused => Some(format!("Container {container} is already paused")),
-        Status::Restarting => Some(restarting(container)),
-        _ => Some(format!("Container {container} is not running")),
+        Status::Paused => Some(format!("Container {} is already paused", row.id)),
+        Status::Restarting => Some(restarting(&row.id)),
+        _ => Some(format!("container {} is not running", row.id)),
     };
     if let Some(message) = why {
         return Err(EngineError::Conflict { message, hint: None });

@@ -46,7 +46,7 @@ pub fn remove(engine: &Engine, container: &str, force: bool) -> Result<String, E
                 continue;
             }
             Status::Starting | Status::Running | Status::Paused | Status::Restarting if !force => {
-                return Err(in_use(&row));
+                return Err(in_use(&row, container));
             }
             Status::Starting | Status::Running | Status::Paused | Status::Restarting => {
                 let Some(changed) = end(engine, &row)? else { return Ok(id) };
@@ -65,7 +65,7 @@ pub fn remove(engine: &Engine, container: &str, force: bool) -> Result<String, E
 }
 
 /// What stands in the way of a removal without force, in docker's words.
-fn in_use(row: &ContainerRow) -> EngineError {
+fn in_use(row: &ContainerRow, typed: &str) -> EngineError {
     let (why, hint) = match status(row) {
         Status::Paused => ("container is paused and must be unpaused first", "dhow unpause"),
         Status::Restarting => {
@@ -74,7 +74,7 @@ fn in_use(row: &ContainerRow) -> EngineError {
         _ => ("container is running: stop the container before removing or force remove", "dhow rm -f"),
     };
     EngineError::Conflict {
-        message: format!("cannot remove container \"/{}\": {why}", row.name),
+        message: format!("cannot remove container \"{typed}\": {why}"),
         hint: Some(format!("{hint} {}", row.name)),
     }
 }

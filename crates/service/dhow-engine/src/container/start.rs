@@ -130,7 +130,11 @@ pub(super) fn start_locked(
     };
     match waiting.open() {
         Ok(connection) => Ok(Some(connection)),
-        Err(e) => Err(fail(engine, &running, e.into())),
+        Err(e) => {
+            // It never ran, so it was last started when it was before.
+            let state = ContainerState { started: row.state.started, ..running.state.clone() };
+            Err(fail(engine, &ContainerRow { state, ..running }, e.into()))
+        }
     }
 }
 
@@ -169,7 +173,10 @@ fn prepare(
     stack: Option<&Stack>,
     size: (u16, u16),
 ) -> Result<Prepared, EngineError> {
-    let container = view(engine, row)?;
+    let mut container = view(engine, row)?;
+    if let Some(name) = join::hostname(engine, &stored.host)? {
+        container.config.hostname = Some(name);
+    }
     let run_dir = engine.state.make_container_run_dir(&row.id)?;
     let root = root::mount(row, stored, &container.dir, stack)?;
     let spec = spec_of(engine, &container, &root)?;
@@ -311,7 +318,7 @@ fn explain_runtime(error: RuntimeError) -> EngineError {
         Some(rustix::io::Errno::NOENT) => format!("stat {program}: no such file or directory"),
         Some(rustix::io::Errno::ACCESS) => "permission denied".to_owned(),
         Some(rustix::io::Errno::NOEXEC) => "exec format error".to_owned(),
-        Some(rustix::io::Errno::ISDIR) => "is a directory".to_owned(),
+        Some(rustix::io::Errno::ISDIR) => "is a directory: permission denied".to_owned(),
         Some(rustix::io::Errno::NOTDIR) => "not a directory".to_owned(),
         _ => source.to_string(),
     };

@@ -67,6 +67,7 @@ pub(super) fn stop_locked(
     process::send(pidfd.as_fd(), number)?;
     if status(row) == Status::Paused {
         unpause::thaw(row)?;
+        engine.state.write(Durability::Crash, |w| events::record(w, engine.now(), row, &stored, "unpause", &[]))?;
     }
     if !process::ended(pidfd.as_fd(), grace, &engine.cancel)? {
         tell_kill(engine, row, &stored, signal::KILL)?;

@@ -18,7 +18,7 @@ pub fn unpause(engine: &Engine, container: &str) -> Result<(), EngineError> {
     let _lock = engine.state.lock(ObjectKind::Container, &row.id)?;
     let row = again(engine, &row.id)?;
     if status(&row) != Status::Paused {
-        return Err(EngineError::Conflict { message: format!("Container {container} is not paused"), hint: None });
+        return Err(EngineError::Conflict { message: format!("Container {} is not paused", row.id), hint: None });
     }
     // First the deed: who is killed in between leaves a container that can be unpaused again.
     thaw(&row)?;

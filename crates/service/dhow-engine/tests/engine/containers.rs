@@ -177,7 +177,7 @@ fn pauses_and_goes_on() {
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(log(&place, &id).len(), before);
     let twice = container::pause(&place.engine, "one").unwrap_err();
-    assert_eq!(twice.to_string(), "Container one is already paused");
+    assert_eq!(twice.to_string(), format!("Container {id} is already paused"));
     let refused = container::remove(&place.engine, &id, false).unwrap_err();
     assert!(refused.to_string().contains("is paused and must be unpaused first"), "{refused}");
     container::unpause(&place.engine, &id).unwrap();
@@ -202,6 +202,7 @@ fn failures_have_dockers_status() {
     assert_eq!((code, message.as_str()), (127, "exec: \"nosuch\": executable file not found in $PATH"));
     let left = left.unwrap();
     assert_eq!((left.status, left.exit_code, left.error), (Status::Exited, Some(127), message));
+    assert_eq!(left.started, None, "it never ran");
     assert_eq!(status(&["/etc/passwd"], HostConfig::default()).0, 126);
     assert_eq!(status(&["/etc"], HostConfig::default()).0, 126);
     assert_eq!(status(&["/bin/broken"], HostConfig::default()).0, 126);
@@ -333,7 +334,8 @@ fn joins_the_namespaces_of_another() {
     let place = Place::new();
     let id = place.running("one", &["sleep", "1000"]);
     let links = |host: HostConfig| {
-        let mut wanted = request("", &["sh", "-c", "cd /proc/self/ns; readlink net; readlink pid; readlink ipc"]);
+        let mut wanted =
+            request("", &["sh", "-c", "cd /proc/self/ns; readlink net; readlink pid; readlink ipc; hostname"]);
         wanted.host = host;
         place.run(&wanted).1
     };
@@ -344,6 +346,10 @@ fn joins_the_namespaces_of_another() {
     let joined: Vec<&str> = joined.lines().collect();
     assert_eq!(joined[..2], [link("net"), link("pid")]);
     assert_ne!(joined[2], link("ipc"));
+    assert_eq!(joined[3], &id[..12], "the other's name");
+    let hosts = links(HostConfig { network: Namespace::Host, uts: Namespace::Host, ..HostConfig::default() });
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    assert_eq!(hosts.lines().nth(3), Some(name.as_str()));
     let mut refused = request("", &["true"]);
     refused.host.ipc = other.clone();
     let id = container::create(&place.engine, &refused).unwrap().id;

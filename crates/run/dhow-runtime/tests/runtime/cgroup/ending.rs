@@ -204,22 +204,43 @@ fn what_is_half_there_is_killed_and_removed() {
 }
 
 #[test]
-fn many_at_once_below_a_place_that_is_not_there_yet() {
+fn many_at_once_below_a_place_that_comes_and_goes() {
     for host in hosts() {
         let place = Place::new("many", &host);
+        let store = place.top.join("store");
         std::thread::scope(|scope| {
             for number in 0..8 {
-                let (on, path) = (&place.on, place.top.join(format!("store/{number}")));
+                let (on, path, store) = (&place.on, store.join(number.to_string()), &store);
                 scope.spawn(move || {
-                    for _ in 0..5 {
+                    for _ in 0..10 {
                         let group = Cgroup::create(on, &path, &json(r#"{"pids":{"limit":9}}"#)).unwrap();
                         let mut child = spawn(&group, "exit 0");
                         assert!(child.wait().unwrap().success());
                         group.remove().unwrap();
+                        Cgroup::prune(on, store).unwrap();
+                        drop(Cgroup::shared(on, &store.join("all")).unwrap());
+                        Cgroup::prune(on, &store.join("all")).unwrap();
                     }
                 });
             }
         });
+        assert!(Cgroup::open(&place.on, &place.top).is_err(), "nothing is left");
+    }
+}
+
+#[test]
+fn what_is_in_use_is_not_pruned() {
+    for host in hosts() {
+        let place = Place::new("prune", &host);
+        let group = Cgroup::shared(&place.on, &place.group()).unwrap();
+        let mut child = sleeper(&group);
+        Cgroup::prune(&place.on, &place.group()).unwrap();
+        assert_eq!(Cgroup::shared(&place.on, &place.group()).unwrap().processes().unwrap(), [child.id()]);
+        group.kill().unwrap();
+        child.wait().unwrap();
+        Cgroup::prune(&place.on, &place.group()).unwrap();
+        Cgroup::prune(&place.on, &place.group()).unwrap();
+        assert!(Cgroup::open(&place.on, &place.top).is_err());
     }
 }
 

@@ -1,0 +1,314 @@
+//! Kills commands on containers, their supervisors, or both at once, at random times, and checks what is left.
+//!
+//! A container is processes, control groups, directories and a row; after any kill, what the row says is true, the
+//! container can be used or removed, and removed it leaves none of these. Commands are not traced here: a tracer would
+//! have to follow into the container, which lives on.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::arguments::ContainerPlan;
+use crate::failure::{Failure, violated};
+use crate::mounts;
+use crate::picture::names;
+use crate::process::{Dhow, Watchdog, tool};
+use crate::random::Random;
+use crate::report;
+
+/// What runs, and for how long at most something may be left that is on its way out.
+const SETTLE: Duration = Duration::from_secs(20);
+/// A scenario that is broken is broken.
+const ENOUGH_VIOLATIONS: u64 = 5;
+
+/// One command to be killed, on a container called `c` of an image called `box`.
+struct Case {
+    name: &'static str,
+    setup: &'static [&'static str],
+    command: &'static str,
+}
+
+const RUN: &str = "run -d --init --name c box sleep 1000";
+const CREATE: &str = "create --init --name c box sleep 1000";
+
+const CASES: &[Case] = &[
+    Case { name: "create", setup: &[], command: CREATE },
+    Case { name: "run-detached", setup: &[], command: RUN },
+    Case { name: "run", setup: &[], command: "run --name c box true" },
+    Case { name: "run-rm", setup: &[], command: "run --rm --name c box true" },
+    Case { name: "run-rm-long", setup: &[], command: "run --rm --init --name c box sleep 0.1" },
+    Case { name: "start", setup: &[CREATE], command: "start c" },
+    Case { name: "start-again", setup: &[RUN, "stop c"], command: "start c" },
+    Case { name: "stop", setup: &[RUN], command: "stop c" },
+    Case { name: "kill", setup: &[RUN], command: "kill c" },
+    Case { name: "restart", setup: &[RUN], command: "restart c" },
+    Case { name: "pause", setup: &[RUN], command: "pause c" },
+    Case { name: "unpause", setup: &[RUN, "pause c"], command: "unpause c" },
+    Case { name: "exec", setup: &[RUN], command: "exec c true" },
+    Case { name: "rm", setup: &[CREATE], command: "rm c" },
+    Case { name: "rm-force", setup: &[RUN], command: "rm -f c" },
+    Case { name: "restart-policy", setup: &[], command: "run -d --restart on-failure:2 --name c box false" },
+];
+
+/// Whom the kill hits.
+#[derive(Debug, Clone, Copy)]
+enum Hit {
+    Command,
+    Supervisor,
+    Both,
+}
+
+/// Runs the plan; true when no promise was broken.
+pub(crate) fn run(plan: &ContainerPlan) -> Result<bool, Failure> {
+    let began = Instant::now();
+    let store = plan.work.join("containers");
+    fs::create_dir_all(&store).map_err(Failure::io("create", &store))?;
+    if mounts::private()? {
+        mounts::in_memory(&store)?;
+    }
+    let world = World::make(plan, &store)?;
+    let cases: Vec<&Case> =
+        CASES.iter().filter(|case| plan.only.as_deref().is_none_or(|only| only == case.name)).collect();
+    if cases.is_empty() {
+        return Err(Failure::Usage("there is no such scenario".into()));
+    }
+    let each = plan.count.div_ceil(cases.len() as u64);
+    let (mut kills, mut violations, mut lines) = (0, 0, Vec::new());
+    for case in cases {
+        let longest = world.duration(case)?;
+        let (mut killed, mut broken) = (0, 0);
+        for trial in plan.trial.map_or(0..each, |trial| trial..trial + 1) {
+            match world.trial(case, plan.seed, trial, longest) {
+                Ok(hit) => killed += u64::from(hit),
+                Err(Failure::Violated(text)) => {
+                    broken += 1;
+                    let again = format!(
+                        "dhow-crash containers --dhow {} --scenario {} --seed {} --trial {trial}",
+                        plan.dhow.display(),
+                        case.name,
+                        plan.seed
+                    );
+                    report::violation(case.name, &text, &again, &store);
+                    world.clear()?;
+                }
+                Err(failure) => return Err(failure),
+            }
+            if broken >= ENOUGH_VIOLATIONS {
+                break;
+            }
+        }
+        lines.push(format!("{:<16}{killed:>6} kills{broken:>6} violations", case.name));
+        kills += killed;
+        violations += broken;
+    }
+    lines.push(format!("{kills} kills, {violations} violations, {:.1} s", began.elapsed().as_secs_f64()));
+    report::power(&lines);
+    // Where it is a mount of our own it ends with this process.
+    let _ = fs::remove_dir_all(&store);
+    Ok(violations == 0)
+}
+
+struct World {
+    dhow: Dhow,
+    store_id: String,
+}
+
+impl World {
+    /// A store with one image, a static busybox and its links.
+    fn make(plan: &ContainerPlan, store: &Path) -> Result<World, Failure> {
+        let root = store.join("box");
+        fs::create_dir_all(root.join("bin")).map_err(Failure::io("create", &root))?;
+        let busybox = root.join("bin/busybox");
+        fs::copy(&plan.busybox, &busybox).map_err(Failure::io("copy", &plan.busybox))?;
+        for name in ["sh", "sleep", "true", "false"] {
+            let link = root.join("bin").join(name);
+            match std::os::unix::fs::symlink("busybox", &link) {
+                Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(Failure::io("link", &link)(e)),
+                _ => {}
+            }
+        }
+        tool(std::process::Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(store.join("box.tar")).arg("."))?;
+        let live = store.join("live");
+        let dhow = Dhow {
+            program: plan.dhow.clone(),
+            run_root: live.join("run"),
+            live,
+            inputs: store.to_owned(),
+            watchdog: Watchdog::new(),
+            swallow: None,
+        };
+        dhow.run("import {in}/box.tar box")?.or_failed()?;
+        let ids = names(&dhow.run_root)?;
+        let store_id = ids.into_iter().next().ok_or_else(|| Failure::Usage("the run root is empty".into()))?;
+        Ok(World { dhow, store_id })
+    }
+
+    /// How long the command takes when nobody kills it.
+    fn duration(&self, case: &Case) -> Result<Duration, Failure> {
+        self.set_up(case)?;
+        let began = Instant::now();
+        self.dhow.run(case.command)?.or_failed()?;
+        let took = began.elapsed();
+        self.clear()?;
+        Ok(took)
+    }
+
+    fn set_up(&self, case: &Case) -> Result<(), Failure> {
+        case.setup.iter().try_for_each(|line| self.dhow.run(line)?.or_failed().map(|_| ()))
+    }
+
+    /// One trial; tells whether anything was killed before its own end.
+    fn trial(&self, case: &Case, seed: u64, trial: u64, longest: Duration) -> Result<bool, Failure> {
+        let mut random = Random::new(seed, case.name, trial);
+        self.set_up(case)?;
+        let after = Duration::from_micros(random.below(longest.as_micros() as u64 * 6 / 5));
+        let hit = match random.below(10) {
+            0 | 1 => Hit::Supervisor,
+            2 | 3 => Hit::Both,
+            _ => Hit::Command,
+        };
+        let killed = self.kill(case, hit, after)?;
+        let when = format!("{hit:?} killed after {} us", after.as_micros());
+        let state = self.state(&when)?;
+        if random.chance(50) {
+            self.dhow.run("system check --repair")?.or_violated(&when)?;
+        }
+        self.use_it(state.as_deref(), &when)?;
+        self.remove(&when)?;
+        // The name is free.
+        self.dhow.run("create --name c box true")?.or_violated(&when)?;
+        self.remove(&when)?;
+        Ok(killed)
+    }
+
+    fn kill(&self, case: &Case, hit: Hit, after: Duration) -> Result<bool, Failure> {
+        let mut child = self.dhow.spawn(case.command, Stdio::null)?;
+        thread::sleep(after);
+        let mut killed = false;
+        if matches!(hit, Hit::Supervisor | Hit::Both) {
+            for process in self.processes("supervisors") {
+                killed |= kill(Pid::from_raw(process), Signal::SIGKILL).is_ok();
+            }
+        }
+        if matches!(hit, Hit::Command | Hit::Both) {
+            child.kill().map_err(Failure::io("kill", &self.dhow.program))?;
+        }
+        let done = self.dhow.finish(case.command, child)?;
+        Ok(killed || done.how.contains("signal: 9"))
+    }
+
+    /// The state that the container's row tells; none when there is no container.
+    fn state(&self, when: &str) -> Result<Option<String>, Failure> {
+        let done = self.dhow.run("ps -a --format {{.Names}}={{.State}}")?.or_violated(when)?;
+        let mut lines = done.output.lines();
+        let state = lines.next().map(|line| line.trim_start_matches("c=").to_owned());
+        if let Some(other) = lines.next() {
+            return violated(format!("{when}: there is a second container: {other}"));
+        }
+        Ok(state)
+    }
+
+    /// What runs can be used, whoever watches it or does not.
+    fn use_it(&self, state: Option<&str>, when: &str) -> Result<(), Failure> {
+        // Short programs may end between the two looks.
+        if state == Some("paused") {
+            self.dhow.run("unpause c")?.or_violated(when)?;
+        }
+        if matches!(state, Some("running" | "paused")) {
+            let done = self.dhow.run("exec c true")?;
+            if !done.success && matches!(self.state(when)?.as_deref(), Some("running")) {
+                return done.or_violated(when).map(|_| ());
+            }
+        }
+        Ok(())
+    }
+
+    /// The container goes, and with it all that it was.
+    fn remove(&self, when: &str) -> Result<(), Failure> {
+        let began = Instant::now();
+        loop {
+            let done = self.dhow.run("rm -f c")?;
+            // One that removes itself may be doing that.
+            if !done.success && !done.errors.contains("No such container") && !done.errors.contains("in progress") {
+                return done.or_violated(when).map(|_| ());
+            }
+            let left = self.left()?;
+            if left.is_empty() && self.state(when)?.is_none() {
+                break;
+            }
+            if began.elapsed() > SETTLE {
+                return violated(format!("{when}: left after the removal: {left:?}"));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        self.dhow.run("system check")?.or_violated(when).map(|_| ())
+    }
+
+    /// Whatever is still there of any container.
+    fn left(&self) -> Result<BTreeSet<String>, Failure> {
+        let mut left = BTreeSet::new();
+        for directory in [
+            self.dhow.root().join("containers"),
+            self.dhow.root().join("work"),
+            self.dhow.run_root.join(&self.store_id).join("containers"),
+        ] {
+            for name in names(&directory).unwrap_or_default() {
+                left.insert(directory.join(name).display().to_string());
+            }
+        }
+        for process in self.processes("") {
+            let words = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+            left.insert(format!("process {process}: {}", String::from_utf8_lossy(&words).replace('\0', " ")));
+        }
+        for group in self.groups() {
+            left.insert(group.display().to_string());
+        }
+        Ok(left)
+    }
+
+    /// The control groups of containers, in any hierarchy.
+    fn groups(&self) -> Vec<PathBuf> {
+        let mut groups = Vec::new();
+        let mounted = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        for line in mounted.lines().filter(|line| line.contains(" - cgroup")) {
+            let Some(at) = line.split(' ').nth(4) else { continue };
+            let ours = Path::new(at).join("dhow").join(&self.store_id);
+            let names = names(&ours).unwrap_or_default();
+            // Files of the group itself have names with a dot; ids have 64 digits.
+            groups.extend(names.into_iter().filter(|name| name.len() == 64).map(|name| ours.join(name)));
+        }
+        groups
+    }
+
+    /// Processes in the groups of this store below `part`.
+    fn processes(&self, part: &str) -> Vec<i32> {
+        let group = format!("/dhow/{}/{part}", self.store_id);
+        let all = fs::read_dir("/proc").into_iter().flatten().flatten();
+        all.filter_map(|entry| entry.file_name().to_string_lossy().parse().ok())
+            .filter(|process: &i32| {
+                fs::read_to_string(format!("/proc/{process}/cgroup")).is_ok_and(|groups| groups.contains(&group))
+            })
+            .collect()
+    }
+
+    /// After a violation: whatever it takes to go on with the next trial.
+    fn clear(&self) -> Result<(), Failure> {
+        self.dhow.run("rm -f c")?;
+        self.dhow.run("system check --repair")?;
+        for process in self.processes("") {
+            // An error means that it has just ended.
+            let _ = kill(Pid::from_raw(process), Signal::SIGKILL);
+        }
+        let began = Instant::now();
+        while !self.left()?.is_empty() && began.elapsed() < SETTLE {
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+}
