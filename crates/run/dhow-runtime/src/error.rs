@@ -16,7 +16,7 @@ pub enum RuntimeError {
         /// `errno`, when the kernel refused.
         errno: Option<i32>,
     },
-    /// The program could not be executed.
+    /// The program could not be executed. In docker's words; it is told before the gate when there is no such program.
     #[error("exec: {program:?}: {source}")]
     Exec {
         /// As it stands in the spec.

@@ -239,6 +239,8 @@ fn cve_2019_16884_mounts_inside_of_proc() {
             assert!(message.contains("inside of /proc"), "{message}");
             bench.spec["mounts"].as_array_mut().unwrap().pop();
         }
+        bench.add("/mounts", json!({"destination": "/proc/self/attr", "type": "tmpfs", "source": "tmpfs"}));
+        assert!(step(bench.run()).1.contains("inside of /proc"));
     });
 }
 

@@ -28,3 +28,20 @@ fn of_a_start() {
         println!("medians in us: gate {}, exec {}, end {}", median(to_gate), median(to_exec), median(to_end));
     });
 }
+
+#[test]
+#[ignore = "it measures"]
+fn of_an_entry() {
+    alone(|mut bench| {
+        let container = bench.sleeping();
+        let mut process = bench.spec["process"].clone();
+        process["args"] = json!(["/bin/true"]);
+        let mut all = Vec::new();
+        for _ in 0..200 {
+            let begin = Instant::now();
+            assert_eq!(container.enter(&process).unwrap().status, 0);
+            all.push(begin.elapsed());
+        }
+        println!("median in us: {}", median(all));
+    });
+}

@@ -127,13 +127,11 @@ fn find(mount: &Mount, root: BorrowedFd<'_>, detached: &OwnedFd) -> Result<Owned
     let source = place::kind_of(detached).context(what)?;
     let wanted = if source == FileType::Directory { Wanted::Directory } else { Wanted::File };
     let place = place::made(root, target, wanted).context(what)?;
-    if mount.is_bind() {
-        spare_procfs(target, &place)?;
-    }
+    spare_procfs(target, &place)?;
     Ok(place)
 }
 
-/// Files of /proc that may be hidden by a bind mount, as container tools have done for long; all of them only inform.
+/// Files of /proc that may be hidden by a mount, as container tools have done for long; all of them only inform.
 const PROC_FILES: [&str; 9] = [
     "/proc/cpuinfo",
     "/proc/diskstats",
