@@ -138,7 +138,7 @@ mod tests {
             assert!(again.args([name, "--exact"]).env("DHOW_SYS_CUT", "1").status().unwrap().success());
             return;
         }
-        send(a.as_fd(), b"x", &vec![r.as_fd(); 50]).unwrap();
+        send(a.as_fd(), b"x", &[r.as_fd(); 50]).unwrap();
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
         let low = rustix::process::Rlimit { current: Some(30), ..limit };
         rustix::process::setrlimit(rustix::process::Resource::Nofile, low).unwrap();

