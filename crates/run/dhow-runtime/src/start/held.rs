@@ -85,11 +85,7 @@ pub(super) fn listen_past(process: Cloned, channel: Channel, plan: &Plan) -> Res
     let hear = |e: io::Error| failed("start", "cannot hear of the new process", &e);
     let exit = Held::new(process).reap().map_err(|e| failed("start", "cannot reap the process in between", &e))?;
     if exit != Exit::Code(0) {
-        // Not to be waited for: if it was killed, the other one may be there, and waits for us.
-        return match channel.next_at_once() {
-            Ok(Some(Message::Failed(error))) => Err(error),
-            _ => Err(did_not_come_up(exit)),
-        };
+        return Err(broken_off(&channel).unwrap_or_else(|| did_not_come_up(exit)));
     }
     let mut early = VecDeque::new();
     let pid = loop {
@@ -102,6 +98,20 @@ pub(super) fn listen_past(process: Cloned, channel: Channel, plan: &Plan) -> Res
     // It is our child and has not been reaped: the number cannot be anybody else's.
     let pidfd = pidfd::open(pid).map_err(|e| failed("start", "cannot hold the new process", &e))?;
     converse(SetUp { process: Held::new(Cloned { pid, pidfd }), channel, terminal: None }, early, plan)
+}
+
+/// What the process in between had to say, when it did not get to its end. It is not waited for: if that was killed, the
+/// other one may be there, and waits for us; it ends here, then.
+fn broken_off(channel: &Channel) -> Option<RuntimeError> {
+    let mut complaint = None;
+    while let Ok(Some(message)) = channel.next_at_once() {
+        match message {
+            Message::Failed(error) => complaint = Some(error),
+            Message::Sibling(pid) => drop(pidfd::open(pid).map(|pidfd| Held::new(Cloned { pid, pidfd }))),
+            Message::MapIds | Message::Terminal(_) | Message::Ready => {}
+        }
+    }
+    complaint
 }
 
 fn converse(mut set_up: SetUp, mut early: VecDeque<Message>, plan: &Plan) -> Result<(SetUp, Reached), RuntimeError> {

@@ -24,7 +24,7 @@ impl Signals {
         let (pipe, writer) = UnixStream::pair()?;
         pipe.set_nonblocking(true)?;
         let over = Arc::new(AtomicBool::new(false));
-        let mut all = Signals { pipe, writer: writer, came: Vec::new(), actions: Vec::new(), over };
+        let mut all = Signals { pipe, writer, came: Vec::new(), actions: Vec::new(), over };
         for signal in signals {
             let flag = Arc::new(AtomicBool::new(false));
             // In this order they are called: the flag stands before anybody is woken. The first stays for ever, because

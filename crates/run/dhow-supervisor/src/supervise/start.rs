@@ -13,6 +13,7 @@ use dhow_runtime::cgroup::{Cgroup, Entry, Hierarchies};
 use dhow_runtime::seccomp::Filter;
 use dhow_runtime::start::{Running, Start, Starting, Stdio, start};
 use dhow_sys::lock::{Locked, Share, Wait};
+use dhow_sys::mount::{self, MountAttrFlags};
 use dhow_sys::process::ProcessIdentity;
 use dhow_sys::terminal;
 use oci_spec::runtime::{LinuxNamespaceType, LinuxResources};
@@ -251,7 +252,7 @@ fn stdio(plan: &Plan) -> io::Result<(Option<[OwnedFd; 3]>, Ours)> {
         return Ok((None, ours));
     }
     let stdin = if plan.stdin == Stdin::Closed {
-        rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?
+        null()?
     } else {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         rustix::io::ioctl_fionbio(&writer, true)?;
@@ -266,6 +267,21 @@ fn stdio(plan: &Plan) -> io::Result<(Option<[OwnedFd; 3]>, Ours)> {
     };
     let (stdout, stderr) = (output(Stream::Stdout)?, output(Stream::Stderr)?);
     Ok((Some([stdin, stdout, stderr]), ours))
+}
+
+/// The host's `/dev/null`, through a read-only mount of its own: the container's root may not change its mode or owner by
+/// way of `/proc/self/fd/0`. Where such a mount is refused there is no root either whom the host's device would obey.
+fn null() -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let read_only = mount::clone_tree(Path::new("/dev/null")).and_then(|clone| {
+        mount::set_attributes(clone.as_fd(), MountAttrFlags::MOUNT_ATTR_RDONLY, MountAttrFlags::empty())?;
+        Ok(clone)
+    });
+    let opened = match read_only {
+        Ok(clone) => rustix::fs::open(format!("/proc/self/fd/{}", clone.as_raw_fd()), flags, Mode::empty())?,
+        Err(_) => rustix::fs::open("/dev/null", flags, Mode::empty())?,
+    };
+    Ok(opened)
 }
 
 /// The lock that says who supervises. It belongs to the open file, and stays with it wherever that goes.

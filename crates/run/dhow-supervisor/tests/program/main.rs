@@ -5,12 +5,13 @@
 //!     supervisor launch PLAN ROOT       starts the plan in that file on the directory ROOT; prints `waiting PID`
 //!                                       and goes on after a line on stdin
 //!     supervisor attach DIRECTORY       attaches with its standard streams; a terminal becomes raw
+//!     supervisor read LOG               copies the text of a log to its standard output
 //! ```
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a tool of tests")]
 
 use dhow_supervisor::client::{Connection, Streams, Terminal, launch};
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
@@ -45,6 +46,14 @@ fn main() {
             let connection = Connection::open(Path::new(directory), ALL).unwrap();
             println!("attached");
             println!("{:?}", connection.stream(terminal, false));
+        }
+        ["read", log] => {
+            let mut out = std::io::BufWriter::with_capacity(1 << 16, std::io::stdout().lock());
+            dhow_supervisor::log::read(Path::new(log), &Default::default(), &mut || true, &mut |entry| {
+                out.write_all(entry.bytes)?;
+                Ok(true)
+            })
+            .unwrap();
         }
         _ => std::process::exit(2),
     }

@@ -195,7 +195,8 @@ fn make_root(root: &Path) {
         fs::create_dir_all(root.join(directory)).unwrap();
     }
     fs::copy("/usr/bin/busybox", root.join("bin/busybox")).unwrap();
-    for name in ["sh", "cat", "ls", "sleep", "head", "tr", "yes", "stty", "grep", "seq", "true", "dd", "tail"] {
+    for name in ["sh", "cat", "ls", "sleep", "head", "tr", "yes", "stty", "grep", "seq", "true", "dd", "tail", "chmod"]
+    {
         let _ = std::os::unix::fs::symlink("busybox", root.join("bin").join(name));
     }
 }

@@ -88,6 +88,18 @@ fn only_standard_streams_and_default_signals_reach_it() {
     assert_eq!(out, "/proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 /proc/self/fd/3\n");
 }
 
+/// Its root could make the host's `/dev/null` useless for everybody; here it asks for the mode that it has.
+#[test]
+fn the_hosts_null_device_is_not_its_to_change() {
+    use std::os::unix::fs::MetadataExt as _;
+    let before = std::fs::metadata("/dev/null").unwrap();
+    let container = Container::new("null", "chmod 666 /proc/self/fd/0; cat; echo read");
+    let (_, out, _) = attach(container.start(ALL), b"", true);
+    assert_eq!(out, "read\n");
+    let after = std::fs::metadata("/dev/null").unwrap();
+    assert_eq!((before.ctime(), before.ctime_nsec()), (after.ctime(), after.ctime_nsec()));
+}
+
 #[test]
 fn a_second_supervisor_is_refused_and_the_first_not_disturbed() {
     let container = Container::new("second", "read line; echo $line");

@@ -56,7 +56,8 @@ pub fn remove(engine: &Engine, container: &str, force: bool) -> Result<String, E
             }
             Status::Created | Status::Exited | Status::Dead => {}
         }
-        let stored = Stored::of(&row)?;
+        // What cannot be read can be removed all the same.
+        let stored = Stored::of(&row).unwrap_or_else(|_| Stored::unreadable());
         match begin_and(engine, &row, |_| Ok(()))? {
             Some(operation) => return finish(engine, operation, &row, &stored).map(|()| id),
             None => row = again(engine, &id)?,
