@@ -57,7 +57,7 @@ impl Containers {
     /// Waits until its log has this text.
     #[track_caller]
     pub(crate) fn says(&self, name: &str, text: &str) {
-        eventually(&format!("{name} says {text:?}"), || self.dhow(&["logs", name]).ok().stdout.contains(text));
+        eventually(&format!("{name} says {text:?}"), || self.dhow(&["logs", name]).stdout.contains(text));
     }
 
     /// Nothing is left of any container: no row, directory, control group.

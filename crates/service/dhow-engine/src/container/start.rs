@@ -130,6 +130,11 @@ pub(super) fn start_locked(
     };
     match waiting.open() {
         Ok(connection) => Ok(Some(connection)),
+        // The supervisor died behind the gate: the container may go on, and the row says who it is.
+        Err(e) if !matches!(e, ClientError::Runtime(_)) => {
+            settle::settle(engine, running)?;
+            Err(explain(e.into()))
+        }
         Err(e) => {
             // It never ran, so it was last started when it was before.
             let state = ContainerState { started: row.state.started, ..running.state.clone() };

@@ -93,7 +93,7 @@ impl StandIn {
         command.arg("--root").arg(engine.state.root()).arg("--runroot").arg(engine.state.run_root());
         command.args(["internal", "stop", &row.id, &row.state.started.unwrap_or_default().to_string()]);
         command.arg(grace.as_millis().to_string());
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         command.spawn().ok().map(StandIn)
     }
 

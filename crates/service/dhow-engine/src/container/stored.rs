@@ -46,6 +46,17 @@ impl Stored {
         serde_json::from_str(&row.config).map_err(|source| EngineError::BadContainer { id: row.id.clone(), source })
     }
 
+    /// Of a container whose row cannot be read, for what only tells of it.
+    pub(super) fn unreadable() -> Stored {
+        Stored {
+            root: RootSource::Image(String::new()),
+            command: Vec::new(),
+            config: Config::default(),
+            host: HostConfig::default(),
+            storage: Storage::Directory,
+        }
+    }
+
     pub(super) fn to_json(&self) -> String {
         serde_json::to_string(self).expect("names and numbers always encode")
     }

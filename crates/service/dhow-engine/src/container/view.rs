@@ -26,7 +26,7 @@ pub struct Container {
     pub started: Option<i64>,
     /// When it last ended.
     pub finished: Option<i64>,
-    /// How it last ended; none before that, or when nobody can tell.
+    /// How it last ended; 0 while it runs, as in docker; none before that, or when nobody can tell.
     pub exit_code: Option<i32>,
     /// Whether it, or something in it, was killed for want of memory.
     pub oom_killed: bool,

@@ -31,7 +31,8 @@ pub enum Until {
 pub fn wait(engine: &Engine, container: &str, until: Until) -> Result<Option<i32>, EngineError> {
     let (first, newest) = engine.state.read(|r| Ok::<_, EngineError>((find(r, container)?, r.newest_event()?)))?;
     let mut watch = engine.state.watch_events(newest)?;
-    let mut code = Heard { id: first.id.clone(), code: first.state.exit_code, died: false };
+    let known = first.state.exit_code.filter(|_| !runs(&first));
+    let mut code = Heard { id: first.id.clone(), code: known, died: false };
     let before = first.state.finished;
     loop {
         loop {

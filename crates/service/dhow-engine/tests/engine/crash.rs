@@ -11,6 +11,10 @@ pub(crate) const TESTS: &[Test] = &[
     ("crash::a_container_outlives_its_supervisor", a_container_outlives_its_supervisor),
     ("crash::a_client_that_is_killed_leaves_all_or_nothing", a_client_that_is_killed_leaves_all_or_nothing),
     ("crash::a_removal_that_is_killed_is_carried_on", a_removal_that_is_killed_is_carried_on),
+    (
+        "crash::a_supervisor_that_is_killed_at_any_moment_loses_no_container",
+        a_supervisor_that_is_killed_at_any_moment_loses_no_container,
+    ),
     ("crash::an_end_that_nobody_recorded_is_found", an_end_that_nobody_recorded_is_found),
 ];
 
@@ -106,4 +110,57 @@ fn an_end_that_nobody_recorded_is_found() {
     assert!(container::list(&place.engine).unwrap().is_empty());
     assert!(place.actions().contains(&"destroy".to_owned()));
     place.is_sound();
+}
+
+fn a_supervisor_that_is_killed_at_any_moment_loses_no_container() {
+    let place = Place::new();
+    let (mut started, mut running) = (0, 0);
+    for micros in (0..40).map(|n| n * 2000) {
+        let id = place.create("one", &["sleep", "1000"]);
+        let outcome = std::thread::scope(|scope| {
+            let start = scope.spawn(|| container::start(&place.engine, &id, Default::default(), (0, 0)));
+            std::thread::sleep(Duration::from_micros(micros));
+            children().into_iter().for_each(kill);
+            start.join().unwrap()
+        });
+        started += u32::from(outcome.is_ok());
+        // What runs is known, and what is not known does not run.
+        let one = place.inspect(&id);
+        let living = processes_of(&id);
+        match one.status {
+            Status::Running => running += 1,
+            status => until(&format!("nothing of it is left ({status})"), || processes_of(&id).is_empty()),
+        }
+        if let Some(pid) = one.pid {
+            assert!(living.contains(&pid), "{living:?} {pid}");
+        }
+        container::remove(&place.engine, &id, true).unwrap();
+        until("nothing of it is left", || processes_of(&id).is_empty());
+    }
+    println!("{started} of 40 starts succeeded, {running} containers ran though their supervisor was killed");
+    place.is_sound();
+}
+
+/// The supervisors that this process has started.
+fn children() -> Vec<u32> {
+    let me = std::process::id();
+    let tasks = std::fs::read_dir(format!("/proc/{me}/task")).unwrap().flatten();
+    let lists = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+    lists.flat_map(|list| list.split_ascii_whitespace().map(|pid| pid.parse().unwrap()).collect::<Vec<_>>()).collect()
+}
+
+/// The processes in the group of a container, in whatever hierarchy.
+fn processes_of(id: &str) -> Vec<u32> {
+    let mut found = Vec::new();
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        let group = std::fs::read_to_string(process.path().join("cgroup")).unwrap_or_default();
+        // The dead who wait to be reaped are in their group still.
+        let stat = std::fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+        let dead = stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with(['Z', 'X']));
+        if group.contains(id) && !dead {
+            found.push(pid);
+        }
+    }
+    found
 }

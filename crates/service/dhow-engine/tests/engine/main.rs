@@ -12,6 +12,7 @@
 
 mod containers;
 mod crash;
+mod crowds;
 mod execs;
 mod images;
 mod place;
@@ -37,7 +38,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let wanted: Vec<&str> = words.iter().filter(|word| !word.starts_with('-')).copied().collect();
-    let tests = [containers::TESTS, crash::TESTS, execs::TESTS, images::TESTS, rootfs::TESTS].concat();
+    let tests = [containers::TESTS, crash::TESTS, crowds::TESTS, execs::TESTS, images::TESTS, rootfs::TESTS].concat();
     run(tests.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|part| name.contains(part))))
 }
 

@@ -24,18 +24,33 @@ pub(super) enum Wanted {
 /// As many symbolic links as the kernel follows in one path.
 const LINKS_MAX: u32 = 40;
 
+/// How often to look again. Nobody can rename as fast as we look, so a few would do; without an end somebody who tries
+/// could keep us here.
+const TRIES_MAX: u32 = 10_000;
+
 const PLACE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// Opens what is there, as a place (`O_PATH`), symbolic links followed inside the root.
 pub(super) fn existing(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    rustix::fs::openat2(root, path, PLACE, Mode::empty(), resolve)
+    open(root, path, PLACE, ResolveFlags::NO_MAGICLINKS)
 }
 
 /// Opens what is there, if there is no symbolic link on the way and it is none itself.
 pub(super) fn plain(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno> {
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
-    rustix::fs::openat2(root, path, PLACE, Mode::empty(), resolve)
+    open(root, path, PLACE, ResolveFlags::NO_SYMLINKS)
+}
+
+/// Opens a path in the root. While anything is renamed or mounted anywhere on the host the kernel cannot tell whether a
+/// `..` stays inside, and says so with `EAGAIN`.
+pub(super) fn open(root: BorrowedFd<'_>, path: &Path, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
+    let resolve = resolve | ResolveFlags::IN_ROOT;
+    for _ in 0..TRIES_MAX {
+        match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
+            Err(Errno::AGAIN) => {}
+            other => return other,
+        }
+    }
+    Err(Errno::AGAIN)
 }
 
 /// Opens what is there, or makes it with all that is missing on the way. Links that lead to nothing are followed, too:
@@ -92,8 +107,7 @@ pub(super) fn kind_of(file: &OwnedFd) -> Result<FileType, Errno> {
 
 /// Where the symbolic link at `path` leads, or nothing when something else is there.
 fn link_at(root: BorrowedFd<'_>, path: &Path) -> Result<Option<PathBuf>, Errno> {
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
-    let place = rustix::fs::openat2(root, path, PLACE | OFlags::NOFOLLOW, Mode::empty(), resolve)?;
+    let place = open(root, path, PLACE | OFlags::NOFOLLOW, ResolveFlags::NO_SYMLINKS)?;
     if kind_of(&place)? != FileType::Symlink {
         return Ok(None);
     }

@@ -6,7 +6,7 @@ use super::place;
 use super::root::root;
 use crate::start::Stdio;
 use dhow_sys::mount::{self, Depth};
-use rustix::fs::{FileType, Mode, OFlags, ResolveFlags, makedev};
+use rustix::fs::{FileType, OFlags, ResolveFlags, makedev};
 use rustix::pty::OpenptFlags;
 use rustix::termios::Winsize;
 use std::ffi::OsStr;
@@ -56,11 +56,10 @@ pub(super) fn terminal(child: &mut Child<'_>) -> Result<(), Failure> {
 fn open_multiplexer(root: BorrowedFd<'_>) -> Result<OwnedFd, Failure> {
     let what = || "cannot open /dev/pts/ptmx".to_owned();
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS;
     // As a place first: opening a device that is another one may have effects of its own.
     let place = place::plain(root, Path::new("/dev/pts/ptmx")).context(what)?;
     check_multiplexer(&place)?;
-    let master = rustix::fs::openat2(root, "/dev/pts/ptmx", flags, Mode::empty(), resolve).context(what)?;
+    let master = place::open(root, Path::new("/dev/pts/ptmx"), flags, ResolveFlags::NO_SYMLINKS).context(what)?;
     check_multiplexer(&master)?;
     Ok(master)
 }
