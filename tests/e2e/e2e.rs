@@ -9,6 +9,7 @@
 
 mod harness;
 
+mod applications;
 mod bad_archives;
 mod bad_layers;
 mod bad_stores;
