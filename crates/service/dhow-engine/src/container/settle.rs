@@ -59,8 +59,9 @@ pub(super) fn settle(engine: &Engine, mut row: ContainerRow) -> Result<Option<Co
             row.state = judged(&row, &end);
             return Ok(Some(row));
         }
-        if end.code.is_none() {
-            sweep_cgroup(&row);
+        // Nobody was there to remove it.
+        if end.code.is_none() || status(&row) == Status::Starting {
+            sweep(&row.cgroup);
         }
         record(engine, &row, &end, false)?;
         match engine.state.read(|r| r.container(&row.id))? {
@@ -91,10 +92,11 @@ fn judged(row: &ContainerRow, end: &End) -> ContainerState {
     }
 }
 
-/// What a supervisor that was killed has left. Best effort: the next start takes a group over that is left.
-fn sweep_cgroup(row: &ContainerRow) {
+/// Removes what a supervisor that was killed has left of a container that does not run: its control group, and whoever is
+/// in it. Best effort: the next start takes a group over that is left.
+pub(super) fn sweep(group: &str) {
     let Ok(hierarchies) = Hierarchies::detect() else { return };
-    if let Ok(cgroup) = Cgroup::open(&hierarchies, Path::new(&row.cgroup)) {
+    if let Ok(cgroup) = Cgroup::open(&hierarchies, Path::new(group)) {
         let _ = cgroup.kill();
         let _ = cgroup.remove();
     }
