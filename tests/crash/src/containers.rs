@@ -27,33 +27,33 @@ const SETTLE: Duration = Duration::from_secs(20);
 /// A scenario that is broken is broken.
 const ENOUGH_VIOLATIONS: u64 = 5;
 
-/// One command to be killed, on a container called `c` of an image called `box`.
+/// One command to be killed, on a container called `cc` of an image called `box`.
 struct Case {
     name: &'static str,
     setup: &'static [&'static str],
     command: &'static str,
 }
 
-const RUN: &str = "run -d --init --name c box sleep 1000";
-const CREATE: &str = "create --init --name c box sleep 1000";
+const RUN: &str = "run -d --init --name cc box sleep 1000";
+const CREATE: &str = "create --init --name cc box sleep 1000";
 
 const CASES: &[Case] = &[
     Case { name: "create", setup: &[], command: CREATE },
     Case { name: "run-detached", setup: &[], command: RUN },
-    Case { name: "run", setup: &[], command: "run --name c box true" },
-    Case { name: "run-rm", setup: &[], command: "run --rm --name c box true" },
-    Case { name: "run-rm-long", setup: &[], command: "run --rm --init --name c box sleep 0.1" },
-    Case { name: "start", setup: &[CREATE], command: "start c" },
-    Case { name: "start-again", setup: &[RUN, "stop c"], command: "start c" },
-    Case { name: "stop", setup: &[RUN], command: "stop c" },
-    Case { name: "kill", setup: &[RUN], command: "kill c" },
-    Case { name: "restart", setup: &[RUN], command: "restart c" },
-    Case { name: "pause", setup: &[RUN], command: "pause c" },
-    Case { name: "unpause", setup: &[RUN, "pause c"], command: "unpause c" },
-    Case { name: "exec", setup: &[RUN], command: "exec c true" },
-    Case { name: "rm", setup: &[CREATE], command: "rm c" },
-    Case { name: "rm-force", setup: &[RUN], command: "rm -f c" },
-    Case { name: "restart-policy", setup: &[], command: "run -d --restart on-failure:2 --name c box false" },
+    Case { name: "run", setup: &[], command: "run --name cc box true" },
+    Case { name: "run-rm", setup: &[], command: "run --rm --name cc box true" },
+    Case { name: "run-rm-long", setup: &[], command: "run --rm --init --name cc box sleep 0.1" },
+    Case { name: "start", setup: &[CREATE], command: "start cc" },
+    Case { name: "start-again", setup: &[RUN, "stop cc"], command: "start cc" },
+    Case { name: "stop", setup: &[RUN], command: "stop cc" },
+    Case { name: "kill", setup: &[RUN], command: "kill cc" },
+    Case { name: "restart", setup: &[RUN], command: "restart cc" },
+    Case { name: "pause", setup: &[RUN], command: "pause cc" },
+    Case { name: "unpause", setup: &[RUN, "pause cc"], command: "unpause cc" },
+    Case { name: "exec", setup: &[RUN], command: "exec cc true" },
+    Case { name: "rm", setup: &[CREATE], command: "rm cc" },
+    Case { name: "rm-force", setup: &[RUN], command: "rm -f cc" },
+    Case { name: "restart-policy", setup: &[], command: "run -d --restart on-failure:2 --name cc box false" },
 ];
 
 /// Whom the kill hits.
@@ -182,7 +182,7 @@ impl World {
         self.use_it(state.as_deref(), &when)?;
         self.remove(&when)?;
         // The name is free.
-        self.dhow.run("create --name c box true")?.or_violated(&when)?;
+        self.dhow.run("create --name cc box true")?.or_violated(&when)?;
         self.remove(&when)?;
         Ok(killed)
     }
@@ -207,7 +207,7 @@ impl World {
     fn state(&self, when: &str) -> Result<Option<String>, Failure> {
         let done = self.dhow.run("ps -a --format {{.Names}}={{.State}}")?.or_violated(when)?;
         let mut lines = done.output.lines();
-        let state = lines.next().map(|line| line.trim_start_matches("c=").to_owned());
+        let state = lines.next().map(|line| line.trim_start_matches("cc=").to_owned());
         if let Some(other) = lines.next() {
             return violated(format!("{when}: there is a second container: {other}"));
         }
@@ -218,10 +218,10 @@ impl World {
     fn use_it(&self, state: Option<&str>, when: &str) -> Result<(), Failure> {
         // Short programs may end between the two looks.
         if state == Some("paused") {
-            self.dhow.run("unpause c")?.or_violated(when)?;
+            self.dhow.run("unpause cc")?.or_violated(when)?;
         }
         if matches!(state, Some("running" | "paused")) {
-            let done = self.dhow.run("exec c true")?;
+            let done = self.dhow.run("exec cc true")?;
             if !done.success && matches!(self.state(when)?.as_deref(), Some("running")) {
                 return done.or_violated(when).map(|_| ());
             }
@@ -233,7 +233,7 @@ impl World {
     fn remove(&self, when: &str) -> Result<(), Failure> {
         let began = Instant::now();
         loop {
-            let done = self.dhow.run("rm -f c")?;
+            let done = self.dhow.run("rm -f cc")?;
             // One that removes itself may be doing that.
             if !done.success && !done.errors.contains("No such container") && !done.errors.contains("in progress") {
                 return done.or_violated(when).map(|_| ());
@@ -299,7 +299,7 @@ impl World {
 
     /// After a violation: whatever it takes to go on with the next trial.
     fn clear(&self) -> Result<(), Failure> {
-        self.dhow.run("rm -f c")?;
+        self.dhow.run("rm -f cc")?;
         self.dhow.run("system check --repair")?;
         for process in self.processes("") {
             // An error means that it has just ended.
