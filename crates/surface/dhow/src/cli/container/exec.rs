@@ -52,6 +52,10 @@ const SHAPE: Shape = Shape {
 
 pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     let Some(args) = parse::parse_leading::<Exec>(&SHAPE, words, |a| a.words.len())? else { return Ok(0) };
+    // What enters a container can be looked at from within: it runs from a file that nobody can write (CVE-2019-5736).
+    if !container::is_sealed() {
+        return Err(container::seal(std::env::args_os()).into());
+    }
     let keys = connect::detach_keys(args.detach_keys.as_deref())?;
     if !args.detach {
         connect::check_terminal(args.interactive, args.tty)?;
