@@ -86,9 +86,12 @@ fn in_use(row: &ContainerRow, typed: &str) -> EngineError {
 /// Ends what runs, by SIGKILL, and waits until that is recorded; none when the container went with it.
 fn end(engine: &Engine, row: &ContainerRow) -> Result<Option<ContainerRow>, EngineError> {
     if status(row) == Status::Starting {
-        // Whoever starts it holds the lock until it runs or has failed.
-        drop(engine.state.lock(ObjectKind::Container, &row.id)?);
-        super::start::is_broken_off(engine, row)?;
+        // Whoever starts it holds the lock until it runs or has failed. Only then is it known which, and only from a row
+        // that was read then: whose starter has ended may have started it.
+        let lock = engine.state.lock(ObjectKind::Container, &row.id)?;
+        let Some(row) = engine.state.read(|r| r.container(&row.id))? else { return Ok(None) };
+        super::start::is_broken_off(engine, &row)?;
+        drop(lock);
         return wait::row(engine, &row.id);
     }
     super::stop::mark_stopped(engine, row, None)?;
