@@ -103,7 +103,7 @@ impl Tree {
 
     fn open_in_root(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
         let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        Ok(rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve)?)
+        Ok(openat2(self.root.as_fd(), path, flags, resolve)?)
     }
 }
 
@@ -123,7 +123,7 @@ pub fn open_beneath(dir: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Resu
         ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
     let open = |at: BorrowedFd<'_>, piece: &[u8], flags: OFlags| {
         let piece: &[u8] = if piece.is_empty() { b"." } else { piece };
-        rustix::fs::openat2(at, piece, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty(), resolve)
+        openat2(at, OsStr::from_bytes(piece).as_ref(), flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, resolve)
     };
     let mut rest = path.as_os_str().as_bytes();
     let mut at: Option<OwnedFd> = None;
@@ -144,7 +144,7 @@ pub fn open_beneath(dir: BorrowedFd<'_>, path: &Path, flags: OFlags) -> io::Resu
 pub fn open_name(dir: BorrowedFd<'_>, name: &OsStr, flags: OFlags) -> io::Result<OwnedFd> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV;
     let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    Ok(rustix::fs::openat2(dir, single(name)?, flags, Mode::empty(), resolve)?)
+    Ok(openat2(dir, single(name)?.as_ref(), flags, resolve)?)
 }
 
 /// The status of one name of a directory, or nothing when it is not there. A symbolic link is not followed.
@@ -227,6 +227,28 @@ pub fn file_system_name(fd: BorrowedFd<'_>) -> io::Result<String> {
         0xCA45_1A4E => "bcachefs".into(),
         other => format!("{other:#x}"),
     })
+}
+
+/// openat2(2). While anything is renamed or mounted anywhere on the host the kernel cannot tell whether a `..` stays
+/// inside, and says so with `EAGAIN`: then we look again. Nobody can rename as fast as we look, so a few times would do;
+/// without an end somebody who tries could keep us here.
+///
+/// # Errors
+/// What openat2(2) says.
+pub fn openat2(
+    dir: BorrowedFd<'_>,
+    path: &Path,
+    flags: OFlags,
+    resolve: ResolveFlags,
+) -> Result<OwnedFd, rustix::io::Errno> {
+    const TRIES_MAX: u32 = 10_000;
+    for _ in 0..TRIES_MAX {
+        match rustix::fs::openat2(dir, path, flags, Mode::empty(), resolve) {
+            Err(rustix::io::Errno::AGAIN) => {}
+            other => return other,
+        }
+    }
+    Err(rustix::io::Errno::AGAIN)
 }
 
 /// `name`, if it is one component that stays in its directory.

@@ -11,6 +11,7 @@ mod conversation;
 mod held;
 mod plan;
 mod sources;
+mod streams;
 
 use crate::cgroup::Entry;
 use crate::error::RuntimeError;
@@ -21,7 +22,6 @@ use dhow_sys::clone::{Cloned, Namespaces, Relation, clone};
 use held::{Reached, SetUp, did_not_come_up, failed, listen, listen_past};
 use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
 use plan::{Container, Plan, process::Program};
-use rustix::fs::FileType;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -82,7 +82,9 @@ pub struct Running {
 pub fn start(start: Start<'_>) -> Result<Starting, RuntimeError> {
     let plan = Plan::read(start.spec, start.join)?;
     let sources = sources::open(&plan.container)?;
-    give_away_pipes(&start.stdio, plan.container.outer_uid(plan.program.uid.as_raw()))?;
+    let null = streams::null_in_place_of_ours(&start.stdio)?;
+    let stdio = streams::without_our_null(&start.stdio, null.as_ref());
+    streams::give_away_pipes(&stdio, plan.container.outer_uid(plan.program.uid.as_raw()))?;
     let root = rustix::io::fcntl_dupfd_cloexec(start.root, 3)
         .map_err(|e| failed("root", "cannot hold the root", &e.into()))?;
     let before = child::needs_sibling(start.join, &plan.container);
@@ -93,7 +95,7 @@ pub fn start(start: Start<'_>) -> Result<Starting, RuntimeError> {
             program: &plan.program,
             container: &plan.container,
             channel,
-            stdio: &start.stdio,
+            stdio: &stdio,
             cgroup: &start.cgroup,
             seccomp: start.seccomp,
             join: start.join,
@@ -166,7 +168,9 @@ pub struct Target<'a> {
 pub fn enter(target: &Target<'_>, process: &Process, stdio: Stdio<'_>) -> Result<Running, RuntimeError> {
     let plan = Plan { program: Program::read(process)?, container: Container::default() };
     let namespaces = plan::namespaces_to_enter(target.spec);
-    give_away_pipes(&stdio, plan::outer_uid(target.spec, plan.program.uid.as_raw()))?;
+    let null = streams::null_in_place_of_ours(&stdio)?;
+    let stdio = streams::without_our_null(&stdio, null.as_ref());
+    streams::give_away_pipes(&stdio, plan::outer_uid(target.spec, plan.program.uid.as_raw()))?;
     let (process, channel) = make(Namespaces::empty(), &target.cgroup, |channel| {
         let child = Child {
             program: &plan.program,
@@ -212,18 +216,4 @@ fn make(
     });
     let channel = ours.take().expect("only the new process gave up its copy");
     Ok((process.map_err(fail)?, channel))
-}
-
-/// Pipes are given to who will use them, so that `/dev/stdout` can be opened again by its name.
-fn give_away_pipes(stdio: &Stdio<'_>, owner: Option<u32>) -> Result<(), RuntimeError> {
-    let (Stdio::Files(files), Some(owner)) = (stdio, owner) else { return Ok(()) };
-    let owner = rustix::fs::Uid::from_raw(owner);
-    for file in files {
-        let given = rustix::fs::fstat(file).and_then(|stat| {
-            let pipe = FileType::from_raw_mode(stat.st_mode) == FileType::Fifo;
-            if pipe && stat.st_uid != owner.as_raw() { rustix::fs::fchown(file, Some(owner), None) } else { Ok(()) }
-        });
-        given.map_err(|e| failed("standard streams", "cannot give a pipe to the container's user", &e.into()))?;
-    }
-    Ok(())
 }

@@ -74,7 +74,7 @@ impl Plan {
 impl Container {
     fn read(spec: &Spec, join: &[(LinuxNamespaceType, OwnedFd)]) -> Result<Container, RuntimeError> {
         refuse_what_is_not_done(spec)?;
-        let linux = spec.linux().clone().unwrap_or_default();
+        let linux = spec.linux().as_ref().ok_or_else(|| invalid("linux", "there is none"))?;
         let made = namespaces_to_make(spec, join)?;
         let cgroup_namespace = made.contains(Namespaces::CONTROL_GROUP);
         let has =

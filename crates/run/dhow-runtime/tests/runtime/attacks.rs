@@ -9,7 +9,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets};
 use serde_json::json;
 use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 
 fn without(bench: &mut Bench, destination: &str) {
     bench.spec["mounts"].as_array_mut().unwrap().retain(|m| m["destination"] != destination);
@@ -261,5 +261,28 @@ fn cve_2019_5736_and_cve_2016_9962_we_are_not_to_be_looked_into() {
         assert_eq!((lines[0], lines.len()), ("other", 6), "{output}");
         assert!(lines[1..5] == ["no"; 4] && lines[5].ends_with("Permission denied"), "{output}");
         drop(starting);
+    });
+}
+
+/// The host's null device is in the container, as standard input and over masked files; it must not be the container's to
+/// change.
+#[test]
+fn the_null_device_of_the_host_cannot_be_changed() {
+    alone(|mut bench| {
+        bench.set("/linux/maskedPaths", json!(["/proc/cpuinfo"]));
+        let script = "for f in /proc/self/fd/0 /proc/cpuinfo; do chmod 600 $f 2>&1; chown 1 $f 2>&1; touch $f 2>&1
+            echo x > $f && cat $f; done; chmod 600 /dev/null && echo own";
+        let before = fs::metadata("/dev/null").unwrap();
+        let output = bench.output(script);
+        let container = bench.sleeping();
+        let mut process = bench.spec["process"].clone();
+        process["args"] = json!(["/bin/sh", "-c", script]);
+        for output in [output, container.enter(&process).unwrap().output] {
+            let lines: Vec<&str> = output.lines().collect();
+            assert_eq!((lines.len(), lines[6]), (7, "own"), "{output}");
+            assert!(lines[..6].iter().all(|line| line.contains("Read-only file system")), "{output}");
+        }
+        let after = fs::metadata("/dev/null").unwrap();
+        assert_eq!((before.ctime_nsec(), before.mode()), (after.ctime_nsec(), after.mode()));
     });
 }

@@ -63,7 +63,7 @@ impl Bench {
         fs::copy("/usr/bin/busybox", root.join("bin/busybox")).unwrap();
         for applet in [
             "sh", "cat", "ls", "id", "stat", "test", "sleep", "mount", "true", "grep", "tty", "stty", "touch", "kill",
-            "readlink", "mkdir",
+            "chmod", "chown", "readlink", "mkdir",
         ] {
             symlink("busybox", root.join("bin").join(applet)).unwrap();
         }

@@ -76,7 +76,7 @@ fn is(file: &OwnedFd, device: &Device) -> Result<bool, Errno> {
     Ok(kind == device.kind && stat.st_rdev == device.number)
 }
 
-/// Binds the host's node of the same name.
+/// Binds the host's node of the same name, read-only: it can be written to, but not changed.
 fn bind(root: BorrowedFd<'_>, device: &Device) -> Result<(), Failure> {
     let what = || format!("cannot bind the device {}", device.path.display());
     let flags = OFlags::PATH | OFlags::CLOEXEC;
@@ -85,7 +85,7 @@ fn bind(root: BorrowedFd<'_>, device: &Device) -> Result<(), Failure> {
         return Err(Failure::because(format!("{} of the host is another device", device.path.display())));
     }
     let place = place::made(root, &device.path, Wanted::File).context(what)?;
-    let clone = mount::clone_place(host.as_fd(), Depth::One).context(what)?;
+    let clone = mount::clone_place(host.as_fd(), Depth::One).and_then(super::paths::read_only).context(what)?;
     mount::attach_to(clone, place.as_fd()).context(what)
 }
 

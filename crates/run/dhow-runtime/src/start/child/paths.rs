@@ -29,7 +29,7 @@ pub(super) fn mask(child: &mut Child<'_>) -> Result<(), Failure> {
                 if null.is_none() {
                     null = Some(null_device()?);
                 }
-                mount::clone_place(null.as_ref().expect("it was just opened").as_fd(), Depth::One)
+                mount::clone_place(null.as_ref().expect("it was just opened").as_fd(), Depth::One).and_then(read_only)
             }
             // A detached mount cannot be cloned before Linux 6.15, so the first is attached and the others cloned of it.
             (true, Some(first)) => mount::clone_place(first.as_fd(), Depth::One),
@@ -68,6 +68,13 @@ fn existing(root: BorrowedFd<'_>, path: &Path) -> Result<Option<OwnedFd>, Errno>
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
         Err(e) => Err(e),
     }
+}
+
+/// The host's node can be read and written like this, but its mode, owner and times are not the container's to change.
+pub(super) fn read_only(mount: OwnedFd) -> Result<OwnedFd, MountError> {
+    let change = Change { set: MountAttrFlags::MOUNT_ATTR_RDONLY, ..Change::NONE };
+    mount::change(mount.as_fd(), change, Depth::One)?;
+    Ok(mount)
 }
 
 fn empty_directory() -> Result<OwnedFd, MountError> {

@@ -4,6 +4,7 @@
 //! the kernel resolves (openat2 with `RESOLVE_IN_ROOT`, magic links of procfs refused), what is found is held by a
 //! descriptor, and only that descriptor is used (CVE-2019-19921, CVE-2021-30465, CVE-2024-45310).
 
+use dhow_sys::tree;
 use rustix::fs::{FileType, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::collections::VecDeque;
@@ -24,10 +25,6 @@ pub(super) enum Wanted {
 /// As many symbolic links as the kernel follows in one path.
 const LINKS_MAX: u32 = 40;
 
-/// How often to look again. Nobody can rename as fast as we look, so a few would do; without an end somebody who tries
-/// could keep us here.
-const TRIES_MAX: u32 = 10_000;
-
 const PLACE: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// Opens what is there, as a place (`O_PATH`), symbolic links followed inside the root.
@@ -40,17 +37,9 @@ pub(super) fn plain(root: BorrowedFd<'_>, path: &Path) -> Result<OwnedFd, Errno>
     open(root, path, PLACE, ResolveFlags::NO_SYMLINKS)
 }
 
-/// Opens a path in the root. While anything is renamed or mounted anywhere on the host the kernel cannot tell whether a
-/// `..` stays inside, and says so with `EAGAIN`.
+/// Opens a path in the root.
 pub(super) fn open(root: BorrowedFd<'_>, path: &Path, flags: OFlags, resolve: ResolveFlags) -> Result<OwnedFd, Errno> {
-    let resolve = resolve | ResolveFlags::IN_ROOT;
-    for _ in 0..TRIES_MAX {
-        match rustix::fs::openat2(root, path, flags, Mode::empty(), resolve) {
-            Err(Errno::AGAIN) => {}
-            other => return other,
-        }
-    }
-    Err(Errno::AGAIN)
+    tree::openat2(root, path, flags, resolve | ResolveFlags::IN_ROOT)
 }
 
 /// Opens what is there, or makes it with all that is missing on the way. Links that lead to nothing are followed, too:
