@@ -32,3 +32,4 @@ mod system;
 mod terminal;
 mod together;
 mod unpacked;
+mod words;

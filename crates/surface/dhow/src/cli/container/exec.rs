@@ -87,8 +87,17 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     match container::exec(&engine, &name, &request, terminal, size) {
         Ok(code) => Ok(connect::exit_code(code)),
         Err(error) => {
-            let code = if let EngineError::Start { status, .. } = &error { *status } else { 1 };
+            let code = if let EngineError::Start { status, message } = &error { code(*status, message) } else { 1 };
             Err(Failure::from(error).with_code(code))
         }
+    }
+}
+
+/// 126 and 127 are a shell's; what else stood in the way docker tells from its text.
+fn code(status: u8, message: &str) -> u8 {
+    match status {
+        126 | 127 => status,
+        _ if message.to_lowercase().contains("no such file or directory") => 127,
+        _ => 128,
     }
 }
