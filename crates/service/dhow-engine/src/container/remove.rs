@@ -94,7 +94,9 @@ fn end(engine: &Engine, row: &ContainerRow) -> Result<Option<ContainerRow>, Engi
         drop(lock);
         return wait::row(engine, &row.id);
     }
-    super::stop::mark_stopped(engine, row, None)?;
+    if !super::stop::mark_stopped(engine, row, None)? {
+        return wait::row(engine, &row.id);
+    }
     if let Some(process) = &row.state.process
         && status(row) != Status::Restarting
         && let Some(pidfd) = process::open(process)?

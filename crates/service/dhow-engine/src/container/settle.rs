@@ -5,7 +5,7 @@
 //! identity. If it does not, the exit record in the run directory says how it ended, if a supervisor lived to write it.
 //! While a supervisor lives that has not, it is about to. Else nobody can tell: the exit status is lost.
 
-use super::exited::{End, record};
+use super::exited::{End, record, will_restart};
 use super::process;
 use super::stored::status;
 use crate::{Engine, EngineError};
@@ -14,6 +14,7 @@ use dhow_runtime::status::Status;
 use dhow_state::{ContainerRow, ContainerState};
 use dhow_supervisor::plan::ExitRecord;
 use std::path::Path;
+use std::time::Duration;
 
 /// How the run ended that a row says is going on; none while it does, or is about to be recorded.
 pub(super) fn look(engine: &Engine, row: &ContainerRow) -> Result<Option<End>, EngineError> {
@@ -26,14 +27,14 @@ pub(super) fn look(engine: &Engine, row: &ContainerRow) -> Result<Option<End>, E
     let run_dir = engine.state.container_run_dir(&row.id);
     let runs = matches!(status, Status::Running | Status::Paused);
     if runs && let Some(end) = recorded(&run_dir)? {
-        return Ok(Some(end));
+        return Ok(Some(end).filter(|end| !is_left_to_policy(engine, row, end)));
     }
     if process::is_supervised(&run_dir)? {
         return Ok(None);
     }
     // Between the two looks above a supervisor may have recorded it, and then ended.
     if runs && let Some(end) = recorded(&run_dir)? {
-        return Ok(Some(end));
+        return Ok(Some(end).filter(|end| !is_left_to_policy(engine, row, end)));
     }
     Ok(Some(match status {
         Status::Starting => End::broken_off("the command that started it was killed"),
@@ -42,6 +43,19 @@ pub(super) fn look(engine: &Engine, row: &ContainerRow) -> Result<Option<End>, E
         }
         _ => End::lost(row, engine.now()),
     }))
+}
+
+/// How long the command that a supervisor runs at the end may take to record it.
+pub(super) const RECORDING: Duration = Duration::from_secs(10);
+
+/// Whether the container is about to be started again: then its end is recorded by who will do that, and nobody else may,
+/// or it would stay ended. If that one was killed, it does.
+fn is_left_to_policy(engine: &Engine, row: &ContainerRow, end: &End) -> bool {
+    let fresh = end.finished.is_some_and(|at| {
+        let since = engine.now().saturating_sub(at);
+        (0..RECORDING.as_nanos()).contains(&u128::try_from(since).unwrap_or(u128::MAX))
+    });
+    fresh && will_restart(row, end)
 }
 
 /// Reads the exit record of a run directory.

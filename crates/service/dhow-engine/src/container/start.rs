@@ -292,7 +292,7 @@ fn fail(engine: &Engine, row: &ContainerRow, error: EngineError) -> EngineError 
     if matches!(error, EngineError::Client(ClientError::Died { .. } | ClientError::Io { .. })) {
         settle::sweep(&row.cgroup);
     }
-    let error = explain(error);
+    let error = explain(error.on_disk(engine.state.root()));
     let code = match &error {
         EngineError::Start { status, .. } if *status != 125 => i32::from(*status),
         _ => 128,

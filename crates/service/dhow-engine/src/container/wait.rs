@@ -96,7 +96,14 @@ fn sleep(engine: &Engine, watch: &EventWatch, row: &ContainerRow) -> Result<(), 
         Some(process) => match process::open(process)? {
             Some(pidfd) => Some(pidfd),
             // It ended between the look at the row and now, or its end is being recorded.
-            None => return process::recorded(&engine.state.container_run_dir(&row.id), &engine.cancel),
+            None => {
+                process::recorded(&engine.state.container_run_dir(&row.id), &engine.cancel)?;
+                if settle::look(engine, row)?.is_none() {
+                    // By who is to start it again, which the journal tells.
+                    process::ready(&[watch.as_fd()], Some(settle::RECORDING), &engine.cancel)?;
+                }
+                return Ok(());
+            }
         },
     };
     let mut fds = vec![watch.as_fd()];
