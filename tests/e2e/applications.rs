@@ -56,13 +56,26 @@ fn nginx_serves_files_as_an_ordinary_user() {
          server {{ listen 127.0.0.1:{port}; root /srv/www; }} }}\n"
     );
     let configuration = store.folder().file("nginx.conf", configuration);
-    let (www, configuration) = (
-        format!("{}:/srv/www:ro", path(&www)),
-        format!("{}:/etc/nginx/nginx.conf:ro", path(&configuration)),
-    );
+    let (www, configuration) =
+        (format!("{}:/srv/www:ro", path(&www)), format!("{}:/etc/nginx/nginx.conf:ro", path(&configuration)));
     let arguments = [
-        "run", "-d", "--name", "web", "--network", "host", "--read-only", "--tmpfs", "/tmp", "-v", &www, "-v",
-        &configuration, &image, "nginx", "-g", "daemon off;",
+        "run",
+        "-d",
+        "--name",
+        "web",
+        "--network",
+        "host",
+        "--read-only",
+        "--tmpfs",
+        "/tmp",
+        "-v",
+        &www,
+        "-v",
+        &configuration,
+        &image,
+        "nginx",
+        "-g",
+        "daemon off;",
     ];
     store.dhow(&arguments).ok();
 
@@ -94,16 +107,37 @@ fn postgres_keeps_its_data_over_stop_and_kill() {
     let find = "set -- /usr/lib/postgresql/*/bin; echo $1";
     let bin = store.dhow(&["run", "--rm", &image, "sh", "-c", find]).text();
     let initdb = format!("{bin}/initdb");
-    let initialize = [
-        "run", "--rm", "-u", "postgres", "-v", &volume, &image, &initdb, "-D", "/data", "-U", "me", "--no-sync",
-    ];
+    let initialize =
+        ["run", "--rm", "-u", "postgres", "-v", &volume, &image, &initdb, "-D", "/data", "-U", "me", "--no-sync"];
     store.dhow(&initialize).ok();
 
     let server = format!("{bin}/postgres");
     let listen = "listen_addresses=127.0.0.1";
     let arguments = [
-        "run", "-d", "--name", "db", "-u", "postgres", "--network", "host", "--stop-signal", "SIGINT", "--shm-size", "128m", "-v", &volume,
-        &image, &server, "-D", "/data", "-k", "/tmp", "-p", &port, "-c", listen,
+        "run",
+        "-d",
+        "--name",
+        "db",
+        "-u",
+        "postgres",
+        "--network",
+        "host",
+        "--stop-signal",
+        "SIGINT",
+        "--shm-size",
+        "128m",
+        "-v",
+        &volume,
+        &image,
+        &server,
+        "-D",
+        "/data",
+        "-k",
+        "/tmp",
+        "-p",
+        &port,
+        "-c",
+        listen,
     ];
     store.dhow(&arguments).ok();
     let ready = || store.dhow(&["exec", "db", "pg_isready", "-h", "/tmp", "-p", &port]).code == Some(0);
@@ -163,7 +197,17 @@ fn who_wants_more_memory_than_it_may_have_is_killed_and_that_is_told() {
     let (store, image) = with_image("python");
     let program = "held = [bytearray(1 << 20) for _ in range(4096)]";
     let ran = store.dhow(&[
-        "run", "--name", "greedy", "--memory", "64m", "--memory-swap", "64m", &image, "python3", "-c", program,
+        "run",
+        "--name",
+        "greedy",
+        "--memory",
+        "64m",
+        "--memory-swap",
+        "64m",
+        &image,
+        "python3",
+        "-c",
+        program,
     ]);
     assert_eq!(ran.code, Some(137), "{ran}");
     assert_eq!(store.dhow(&["inspect", "-f", "{{.State.OOMKilled}} {{.State.ExitCode}}", "greedy"]).text(), "true 137");
@@ -177,7 +221,8 @@ fn a_part_of_a_cpu_is_what_it_gets() {
     let (store, image) = with_image("python");
     let program = "import time\nstart = time.monotonic()\nwhile time.monotonic() - start < 3: pass\n\
          print(time.process_time() / (time.monotonic() - start))";
-    let share: f64 = store.dhow(&["run", "--rm", "--cpus", "0.25", &image, "python3", "-c", program]).text().parse().unwrap();
+    let share: f64 =
+        store.dhow(&["run", "--rm", "--cpus", "0.25", &image, "python3", "-c", program]).text().parse().unwrap();
     // Less on a busy machine; more only by what a period of 100 ms may overrun at the end.
     assert!(share > 0.02 && share < 0.32, "{share}");
 }

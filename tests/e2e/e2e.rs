@@ -9,6 +9,7 @@
 
 mod harness;
 
+mod applications;
 mod bad_archives;
 mod bad_layers;
 mod bad_stores;
@@ -31,3 +32,4 @@ mod system;
 mod terminal;
 mod together;
 mod unpacked;
+mod words;

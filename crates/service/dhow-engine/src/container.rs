@@ -35,6 +35,7 @@ pub mod request;
 mod resolve;
 mod restart;
 mod root;
+mod sealed;
 mod settle;
 mod signal;
 pub mod spec;
@@ -58,6 +59,7 @@ pub use pause::pause;
 pub use remove::remove;
 pub use rename::rename;
 pub use restart::restart;
+pub use sealed::{is_sealed, seal};
 pub use signal::signal_number;
 pub use start::{start, start_again};
 pub use stop::{finish_stop, stop};
@@ -98,11 +100,17 @@ pub(crate) fn settle_all(engine: &Engine) -> Result<(), EngineError> {
     for row in engine.state.read(|r| r.containers())? {
         let _ = settle::settle(engine, row);
     }
-    let group = format!("dhow/{}/supervisors", engine.state.store_id());
-    if let Ok(hierarchies) = Hierarchies::detect()
-        && let Ok(group) = Cgroup::open(&hierarchies, Path::new(&group))
-    {
+    let Ok(hierarchies) = Hierarchies::detect() else { return Ok(()) };
+    let store = format!("dhow/{}", engine.state.store_id());
+    if let Ok(group) = Cgroup::open(&hierarchies, Path::new(&format!("{store}/supervisors"))) {
         let _ = group.remove();
+    }
+    for id in root::host::groups_below(&store)? {
+        // Of no container, or of one that does not run: whatever is in it was left by somebody who was killed.
+        let row = engine.state.read(|r| r.container(&id))?;
+        if !row.is_some_and(|row| stored::status(&row).is_live()) {
+            settle::sweep(&format!("{store}/{id}"));
+        }
     }
     Ok(())
 }

@@ -148,7 +148,9 @@ impl EngineError {
             EngineError::Unpack { source, .. } | EngineError::Import { source, .. } => {
                 matches!(source, RootfsError::NoSpace { .. })
             }
-            EngineError::Store(StoreError::Io { source, .. }) | EngineError::Io { source, .. } => {
+            EngineError::Store(StoreError::Io { source, .. })
+            | EngineError::Snapshot(SnapshotError::Io { source, .. })
+            | EngineError::Io { source, .. } => {
                 matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
             _ => false,

@@ -33,6 +33,10 @@ pub struct Created {
 /// # Errors
 /// [`EngineError::NoSuchImage`], a name that is taken, a request that makes no sense.
 pub fn create(engine: &Engine, request: &CreateRequest) -> Result<Created, EngineError> {
+    make(engine, request).map_err(|e| e.on_disk(engine.state.root()))
+}
+
+fn make(engine: &Engine, request: &CreateRequest) -> Result<Created, EngineError> {
     let wanted = request.name.as_deref().map(|name| name.strip_prefix('/').unwrap_or(name));
     wanted.map_or(Ok(()), names::check)?;
     let image = image(engine, request)?;

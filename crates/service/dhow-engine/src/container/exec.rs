@@ -9,6 +9,7 @@ mod streams;
 use super::events;
 use super::process;
 use super::resolve::find_settled;
+use super::sealed::is_sealed;
 use super::spec::{self, Host};
 use super::start::explain;
 use super::stored::{Stored, status, view};
@@ -19,10 +20,11 @@ use dhow_runtime::start::{Running, Stdio, Target, enter};
 use dhow_runtime::status::Status;
 use dhow_state::{ContainerRow, Durability};
 use dhow_supervisor::client::Terminal;
+use dhow_sys::mount::{MountAttrFlags, clone_tree, set_attributes};
 use oci_spec::runtime::{Process, Spec};
 use rustix::fs::{CWD, Mode, OFlags};
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use streams::Ends;
 
@@ -58,6 +60,12 @@ pub fn exec(
     terminal: Terminal<'_>,
     size: (u16, u16),
 ) -> Result<i32, EngineError> {
+    if !is_sealed() {
+        return Err(EngineError::Invalid {
+            problem: "to enter a container, dhow must run from a read-only mount of its program".to_owned(),
+            hint: None,
+        });
+    }
     let row = find_settled(engine, container)?;
     let stored = Stored::of(&row)?;
     let entered = Entered::open(engine, &row, container)?;
@@ -93,13 +101,18 @@ fn reap(running: &Running) -> Result<i32, EngineError> {
     Ok(exit.map_err(|e| EngineError::io("wait for process", running.pid, e))?.status())
 }
 
-/// `/dev/null`, for who gets no streams.
+/// `/dev/null`, for who gets no streams: through a read-only mount, or root in the container could change the mode and
+/// owner of the host's.
 struct Nothing(File);
 
 impl Nothing {
     fn open() -> Result<Nothing, EngineError> {
-        let file = File::options().read(true).write(true).open("/dev/null");
-        Ok(Nothing(file.map_err(|e| EngineError::io("open", "/dev/null", e))?))
+        let place = Path::new("/dev/null");
+        let mount = clone_tree(place)?;
+        set_attributes(mount.as_fd(), MountAttrFlags::MOUNT_ATTR_RDONLY, MountAttrFlags::empty())?;
+        let path = format!("/proc/self/fd/{}", mount.as_raw_fd());
+        let file = File::options().read(true).write(true).open(path);
+        Ok(Nothing(file.map_err(|e| EngineError::io("open", place.display(), e))?))
     }
 
     fn files(&self) -> [BorrowedFd<'_>; 3] {

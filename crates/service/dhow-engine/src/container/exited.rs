@@ -169,6 +169,11 @@ fn ran(row: &ContainerRow, end: &End) -> i64 {
     finished.saturating_sub(started).max(0)
 }
 
+/// Whether its policy will start it again after this end.
+pub(super) fn will_restart(row: &ContainerRow, end: &End) -> bool {
+    Stored::of(row).is_ok_and(|stored| restart_delay(row, &stored.host.restart, end).is_some())
+}
+
 /// After which time it is to be started again; none: not at all.
 fn restart_delay(row: &ContainerRow, policy: &RestartPolicy, end: &End) -> Option<Duration> {
     let again = match policy {

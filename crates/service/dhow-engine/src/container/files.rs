@@ -5,6 +5,7 @@
 
 use super::join;
 use super::request::Namespace;
+use super::sealed;
 use super::spec::{self, Files, Host};
 use super::view::Container;
 use crate::{Engine, EngineError};
@@ -20,7 +21,7 @@ const HOSTS: &str = "127.0.0.1\tlocalhost\n\
 /// Writes them; a container that shares another's network shares its files too.
 pub(super) fn write(engine: &Engine, container: &Container, host: &Host) -> Result<Files, EngineError> {
     let init = match container.host.init {
-        true => Some(std::fs::read_link(super::PROGRAM).map_err(|e| EngineError::io("read", super::PROGRAM, e))?),
+        true => Some(program()?),
         false => None,
     };
     let shm = shm(engine, container)?;
@@ -40,6 +41,18 @@ pub(super) fn write(engine: &Engine, container: &Container, host: &Host) -> Resu
     };
     let there = |name: &str| Some(of.join(name)).filter(|path| path.exists());
     Ok(Files { hostname: there("hostname"), hosts: there("hosts"), resolv_conf: there("resolv.conf"), init, shm })
+}
+
+/// This program's file, by a path that leads to it: a mount in the container cannot be made of less.
+fn program() -> Result<PathBuf, EngineError> {
+    let path = PathBuf::from(sealed::program());
+    match path == Path::new(super::PROGRAM) {
+        true => Err(EngineError::Invalid {
+            problem: "--init needs the file of dhow itself, and no path leads to it any more".to_owned(),
+            hint: Some("start the container with the dhow that is installed now".to_owned()),
+        }),
+        false => Ok(path),
+    }
 }
 
 /// The directory behind a /dev/shm that several containers have: in memory, as the run root is.

@@ -10,6 +10,7 @@
 use super::events;
 use super::process;
 use super::resolve::{again, find_settled};
+use super::settle;
 use super::stored::{Stored, moved, status};
 use super::wait::{self, Until};
 use crate::{Engine, EngineError};
@@ -56,6 +57,8 @@ pub fn remove(engine: &Engine, container: &str, force: bool) -> Result<String, E
             }
             Status::Created | Status::Exited | Status::Dead => {}
         }
+        // No process may be left that belongs to nothing.
+        settle::sweep(&row.cgroup);
         // What cannot be read can be removed all the same.
         let stored = Stored::of(&row).unwrap_or_else(|_| Stored::unreadable());
         match begin_and(engine, &row, |_| Ok(()))? {
@@ -91,7 +94,9 @@ fn end(engine: &Engine, row: &ContainerRow) -> Result<Option<ContainerRow>, Engi
         drop(lock);
         return wait::row(engine, &row.id);
     }
-    super::stop::mark_stopped(engine, row, None)?;
+    if !super::stop::mark_stopped(engine, row, None)? {
+        return wait::row(engine, &row.id);
+    }
     if let Some(process) = &row.state.process
         && status(row) != Status::Restarting
         && let Some(pidfd) = process::open(process)?

@@ -8,7 +8,7 @@
 //! (`--rootfs PATH:O`). The upper of such an overlay cannot lie inside its lower, nor on a file system that holds no
 //! upper; then it lies in a tmpfs that belongs to the mount alone, and what was written is gone with the last process.
 
-mod host;
+pub(super) mod host;
 
 use super::request::RootSource;
 use super::stored::{Storage, Stored};

@@ -5,7 +5,7 @@
 //! identity. If it does not, the exit record in the run directory says how it ended, if a supervisor lived to write it.
 //! While a supervisor lives that has not, it is about to. Else nobody can tell: the exit status is lost.
 
-use super::exited::{End, record};
+use super::exited::{End, record, will_restart};
 use super::process;
 use super::stored::status;
 use crate::{Engine, EngineError};
@@ -14,6 +14,7 @@ use dhow_runtime::status::Status;
 use dhow_state::{ContainerRow, ContainerState};
 use dhow_supervisor::plan::ExitRecord;
 use std::path::Path;
+use std::time::Duration;
 
 /// How the run ended that a row says is going on; none while it does, or is about to be recorded.
 pub(super) fn look(engine: &Engine, row: &ContainerRow) -> Result<Option<End>, EngineError> {
@@ -26,14 +27,14 @@ pub(super) fn look(engine: &Engine, row: &ContainerRow) -> Result<Option<End>, E
     let run_dir = engine.state.container_run_dir(&row.id);
     let runs = matches!(status, Status::Running | Status::Paused);
     if runs && let Some(end) = recorded(&run_dir)? {
-        return Ok(Some(end));
+        return Ok(Some(end).filter(|end| !is_left_to_policy(engine, row, end)));
     }
     if process::is_supervised(&run_dir)? {
         return Ok(None);
     }
     // Between the two looks above a supervisor may have recorded it, and then ended.
     if runs && let Some(end) = recorded(&run_dir)? {
-        return Ok(Some(end));
+        return Ok(Some(end).filter(|end| !is_left_to_policy(engine, row, end)));
     }
     Ok(Some(match status {
         Status::Starting => End::broken_off("the command that started it was killed"),
@@ -42,6 +43,19 @@ pub(super) fn look(engine: &Engine, row: &ContainerRow) -> Result<Option<End>, E
         }
         _ => End::lost(row, engine.now()),
     }))
+}
+
+/// How long the command that a supervisor runs at the end may take to record it.
+pub(super) const RECORDING: Duration = Duration::from_secs(10);
+
+/// Whether the container is about to be started again: then its end is recorded by who will do that, and nobody else may,
+/// or it would stay ended. If that one was killed, it does.
+fn is_left_to_policy(engine: &Engine, row: &ContainerRow, end: &End) -> bool {
+    let fresh = end.finished.is_some_and(|at| {
+        let since = engine.now().saturating_sub(at);
+        (0..RECORDING.as_nanos()).contains(&u128::try_from(since).unwrap_or(u128::MAX))
+    });
+    fresh && will_restart(row, end)
 }
 
 /// Reads the exit record of a run directory.
@@ -59,8 +73,9 @@ pub(super) fn settle(engine: &Engine, mut row: ContainerRow) -> Result<Option<Co
             row.state = judged(&row, &end);
             return Ok(Some(row));
         }
-        if end.code.is_none() {
-            sweep_cgroup(&row);
+        // Nobody was there to remove it.
+        if end.code.is_none() || status(&row) == Status::Starting {
+            sweep(&row.cgroup);
         }
         record(engine, &row, &end, false)?;
         match engine.state.read(|r| r.container(&row.id))? {
@@ -91,10 +106,11 @@ fn judged(row: &ContainerRow, end: &End) -> ContainerState {
     }
 }
 
-/// What a supervisor that was killed has left. Best effort: the next start takes a group over that is left.
-fn sweep_cgroup(row: &ContainerRow) {
+/// Removes what a supervisor that was killed has left of a container that does not run: its control group, and whoever is
+/// in it. Best effort: the next start takes a group over that is left.
+pub(super) fn sweep(group: &str) {
     let Ok(hierarchies) = Hierarchies::detect() else { return };
-    if let Ok(cgroup) = Cgroup::open(&hierarchies, Path::new(&row.cgroup)) {
+    if let Ok(cgroup) = Cgroup::open(&hierarchies, Path::new(group)) {
         let _ = cgroup.kill();
         let _ = cgroup.remove();
     }

@@ -16,6 +16,7 @@ use super::join;
 use super::process;
 use super::resolve::{again, find_settled};
 use super::root;
+use super::sealed;
 use super::settle;
 use super::spec::{self, Host};
 use super::stored::{Stored, moved, status, view};
@@ -224,8 +225,10 @@ fn plan(
         (true, false) => Stdin::Open,
         (true, true) => Stdin::Once,
     };
+    // By its path: in a supervisor, procfs leads to a mount that has none.
+    let program = sealed::program();
     let words: [&OsStr; 8] = [
-        OsStr::new(super::PROGRAM),
+        &program,
         OsStr::new("--root"),
         engine.state.root().as_os_str(),
         OsStr::new("--runroot"),
@@ -286,7 +289,10 @@ fn run(
 
 /// Writes down that the start came to nothing, and why; a container that is to be removed at its end is.
 fn fail(engine: &Engine, row: &ContainerRow, error: EngineError) -> EngineError {
-    let error = explain(error);
+    if matches!(error, EngineError::Client(ClientError::Died { .. } | ClientError::Io { .. })) {
+        settle::sweep(&row.cgroup);
+    }
+    let error = explain(error.on_disk(engine.state.root()));
     let code = match &error {
         EngineError::Start { status, .. } if *status != 125 => i32::from(*status),
         _ => 128,

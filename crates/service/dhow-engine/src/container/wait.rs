@@ -6,7 +6,7 @@ use super::settle;
 use super::stored::status;
 use crate::{Engine, EngineError};
 use dhow_runtime::status::Status;
-use dhow_state::{ContainerRow, Event};
+use dhow_state::{ContainerRow, Event, EventWatch};
 use std::os::fd::AsFd as _;
 
 /// What to wait for.
@@ -35,14 +35,12 @@ pub fn wait(engine: &Engine, container: &str, until: Until) -> Result<Option<i32
     let mut code = Heard { id: first.id.clone(), code: known, died: false };
     let before = first.state.finished;
     loop {
-        loop {
-            let events = watch.next()?;
-            events.iter().for_each(|event| code.hear(event));
-            if events.is_empty() {
-                break;
-            }
-        }
-        let Some(row) = row(engine, &first.id)? else { return Ok(code.code) };
+        code.listen(&mut watch)?;
+        let Some(row) = row(engine, &first.id)? else {
+            // Looking may have been what recorded the end.
+            code.listen(&mut watch)?;
+            return Ok(code.code);
+        };
         let ended = row.state.finished != before && row.state.finished.is_some();
         if ended || !super::stored::status(&row).is_live() {
             code.code = row.state.exit_code;
@@ -66,6 +64,17 @@ struct Heard {
 }
 
 impl Heard {
+    /// Takes in all that has happened.
+    fn listen(&mut self, watch: &mut EventWatch) -> Result<(), EngineError> {
+        loop {
+            let events = watch.next()?;
+            events.iter().for_each(|event| self.hear(event));
+            if events.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
     fn hear(&mut self, event: &Event) {
         if event.kind == "container" && event.action == "die" && event.actor == self.id {
             self.died = true;
@@ -80,14 +89,21 @@ fn runs(row: &ContainerRow) -> bool {
 }
 
 /// Sleeps until something may have changed.
-fn sleep(engine: &Engine, watch: &dhow_state::EventWatch, row: &ContainerRow) -> Result<(), EngineError> {
+fn sleep(engine: &Engine, watch: &EventWatch, row: &ContainerRow) -> Result<(), EngineError> {
     let process = row.state.process.as_ref().filter(|_| status(row).is_live());
     let held = match process {
         None => None,
         Some(process) => match process::open(process)? {
             Some(pidfd) => Some(pidfd),
             // It ended between the look at the row and now, or its end is being recorded.
-            None => return process::recorded(&engine.state.container_run_dir(&row.id), &engine.cancel),
+            None => {
+                process::recorded(&engine.state.container_run_dir(&row.id), &engine.cancel)?;
+                if settle::look(engine, row)?.is_none() {
+                    // By who is to start it again, which the journal tells.
+                    process::ready(&[watch.as_fd()], Some(settle::RECORDING), &engine.cancel)?;
+                }
+                return Ok(());
+            }
         },
     };
     let mut fds = vec![watch.as_fd()];

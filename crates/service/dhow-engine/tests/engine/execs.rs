@@ -17,6 +17,8 @@ pub(crate) const TESTS: &[Test] = &[
     ("execs::goes_on_detached", goes_on_detached),
     ("execs::fails_as_docker_does", fails_as_docker_does),
     ("execs::gets_no_descriptors", gets_no_descriptors),
+    ("execs::cve_2019_5736", cve_2019_5736),
+    ("execs::leaves_the_hosts_null_device_alone", leaves_the_hosts_null_device_alone),
 ];
 
 fn command(words: &[&str]) -> ExecRequest {
@@ -148,4 +150,59 @@ fn gets_no_descriptors() {
         logged.lines().count() >= 4
     });
     assert_eq!(logged, "0\n1\n2\n3\n");
+}
+
+/// `dhow exec`, of a process of its own.
+pub(crate) fn client(engine: &dhow_engine::Engine, id: &str, words: &[&str]) -> std::process::ExitCode {
+    let (stdout, stderr) = (std::io::stdout(), std::io::stderr());
+    let terminal = Terminal {
+        stdin: None,
+        stdout: stdout.as_fd(),
+        stderr: stderr.as_fd(),
+        tty: false,
+        detach_keys: Vec::new(),
+        on_signal: None,
+    };
+    let code = container::exec(engine, id, &command(words), terminal, (24, 80)).unwrap();
+    std::process::ExitCode::from(u8::try_from(code).unwrap())
+}
+
+/// Who enters is made to execute its own program inside, and that program's file is written to once nobody runs it. Done
+/// with a copy of it: the file of this process is busy.
+fn cve_2019_5736() {
+    let place = Place::new();
+    let copy = place.path("copy");
+    std::fs::copy("/proc/self/exe", &copy).unwrap();
+    let before = std::fs::read(&copy).unwrap();
+    let id = place.running("one", &["sh", "-c", "ln -s /proc/self/exe /bin/evil; touch /tmp/ready; sleep 1000"]);
+    until("the trap is set", || run(&place, &id, &command(&["test", "-e", "/tmp/ready"]), None).unwrap().0 == 0);
+    let attack = "while :; do for p in /proc/[0-9]*; do case \"$(readlink $p/exe)\" in /bin/busybox|\"\") ;; \
+                  *) exec 7< $p/exe && break 2;; esac; done; done; sleep 2; ls -l /proc/self/fd/7; \
+                  echo PWNED > /proc/self/fd/7";
+    let (_, output, errors) = std::thread::scope(|scope| {
+        let attacker = scope.spawn(|| run(&place, &id, &command(&["sh", "-c", attack]), None).unwrap());
+        std::thread::sleep(Duration::from_millis(300));
+        let mut entered = std::process::Command::new(&copy);
+        entered.arg("--root").arg(place.path("root")).arg("--runroot").arg(place.path("run"));
+        let status = entered.args(["client", "exec", &id, "/bin/evil", "linger"]).status().unwrap();
+        assert!(status.success(), "our program ran inside");
+        attacker.join().unwrap()
+    });
+    assert!(output.contains("/proc/self/fd/7 -> "), "the file was opened: {output}{errors}");
+    assert!(errors.contains("Read-only file system"), "{output}{errors}");
+    assert!(std::fs::read(&copy).unwrap() == before, "the program is as it was");
+}
+
+/// The mode and owner of a device that is handed in are the host's.
+fn leaves_the_hosts_null_device_alone() {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = Place::new();
+    let id = place.running("one", &["sleep", "1000"]);
+    let before = std::fs::metadata("/dev/null").unwrap();
+    let script = "chmod 0600 /proc/self/fd/0; chown 1 /proc/self/fd/1; touch /tmp/done";
+    let request = ExecRequest { detach: true, ..command(&["sh", "-c", script]) };
+    run(&place, &id, &request, None).unwrap();
+    until("it has tried", || run(&place, &id, &command(&["test", "-e", "/tmp/done"]), None).unwrap().0 == 0);
+    let after = std::fs::metadata("/dev/null").unwrap();
+    assert_eq!((after.mode(), after.uid(), after.ctime_nsec()), (before.mode(), before.uid(), before.ctime_nsec()));
 }

@@ -130,7 +130,7 @@ impl Place {
 
     /// A program of this binary that works on the same store.
     pub(crate) fn client(&self, words: &[&str]) -> std::process::Command {
-        let mut command = std::process::Command::new(std::env::current_exe().unwrap());
+        let mut command = std::process::Command::new("/proc/self/exe");
         command.arg("--root").arg(self.path("root")).arg("--runroot").arg(self.path("run")).args(words);
         command
     }
@@ -243,7 +243,7 @@ fn root() -> Vec<u8> {
     file("bin/broken", 0o755, b"\x7fELF is cut off");
     for name in [
         "sh", "cat", "echo", "sleep", "true", "false", "id", "ls", "env", "hostname", "kill", "ps", "test", "touch",
-        "head", "wc", "trap", "mount", "grep", "pwd", "stty", "tty", "dd", "readlink",
+        "head", "wc", "ln", "chmod", "chown", "trap", "mount", "grep", "pwd", "stty", "tty", "dd", "readlink",
     ] {
         let mut header = tar::Header::new_ustar();
         header.set_entry_type(tar::EntryType::Symlink);

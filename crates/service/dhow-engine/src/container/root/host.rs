@@ -4,6 +4,7 @@
 
 use crate::{Engine, EngineError};
 use oci_spec::runtime::{Mount, MountBuilder, Spec};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
@@ -41,7 +42,12 @@ const LEFT_OUT: [&str; 27] = [
 ];
 
 /// Adds the mounts, and masks the stores.
-pub(super) fn complete(engine: &Engine, directory: &Path, read_only: bool, spec: &mut Spec) -> Result<(), EngineError> {
+pub(in crate::container) fn complete(
+    engine: &Engine,
+    directory: &Path,
+    read_only: bool,
+    spec: &mut Spec,
+) -> Result<(), EngineError> {
     let table = "/proc/self/mountinfo";
     let text = std::fs::read(table).map_err(|e| EngineError::io("read", table, e))?;
     let mut mounts: Vec<Mount> =
@@ -86,6 +92,24 @@ fn below(mountinfo: &[u8], directory: &Path) -> Vec<PathBuf> {
     found.sort();
     found.dedup();
     found
+}
+
+/// The groups of containers below this one, by their ids, in any hierarchy.
+pub(in crate::container) fn groups_below(group: &str) -> Result<BTreeSet<String>, EngineError> {
+    let table = "/proc/self/mountinfo";
+    let text = std::fs::read(table).map_err(|e| EngineError::io("read", table, e))?;
+    let hierarchies = text.split(|b| *b == b'\n').filter_map(parse);
+    let hierarchies = hierarchies.filter(|(_, kind)| kind == "cgroup" || kind == "cgroup2");
+    let mut found = BTreeSet::new();
+    for (place, _) in hierarchies {
+        for entry in std::fs::read_dir(place.join(group)).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit()) {
+                found.insert(name);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Mount point and type of a line.

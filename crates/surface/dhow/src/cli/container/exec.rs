@@ -52,6 +52,10 @@ const SHAPE: Shape = Shape {
 
 pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     let Some(args) = parse::parse_leading::<Exec>(&SHAPE, words, |a| a.words.len())? else { return Ok(0) };
+    // What enters a container can be looked at from within: it runs from a file that nobody can write (CVE-2019-5736).
+    if !container::is_sealed() {
+        return Err(container::seal(std::env::args_os()).into());
+    }
     let keys = connect::detach_keys(args.detach_keys.as_deref())?;
     if !args.detach {
         connect::check_terminal(args.interactive, args.tty)?;
@@ -83,8 +87,17 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     match container::exec(&engine, &name, &request, terminal, size) {
         Ok(code) => Ok(connect::exit_code(code)),
         Err(error) => {
-            let code = if let EngineError::Start { status, .. } = &error { *status } else { 1 };
+            let code = if let EngineError::Start { status, message } = &error { code(*status, message) } else { 1 };
             Err(Failure::from(error).with_code(code))
         }
+    }
+}
+
+/// 126 and 127 are a shell's; what else stood in the way docker tells from its text.
+fn code(status: u8, message: &str) -> u8 {
+    match status {
+        126 | 127 => status,
+        _ if message.to_lowercase().contains("no such file or directory") => 127,
+        _ => 128,
     }
 }

@@ -1,8 +1,10 @@
 //! `kill`
 
+use super::stop::signal;
 use crate::cli::parse::{self, Count, Shape};
-use crate::cli::{Ended, Failure, Globals, global};
-use dhow_engine::container;
+use crate::cli::{Ended, Globals};
+use dhow_engine::{EngineError, container};
+use dhow_spec::Classify;
 use std::ffi::OsString;
 
 #[derive(clap::Args)]
@@ -25,22 +27,16 @@ const SIGKILL: i32 = 9;
 
 pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     let Some(args) = parse::parse::<Kill>(&SHAPE, words, |a| a.containers.len())? else { return Ok(0) };
-    let named = args.signal.as_deref().filter(|s| !s.is_empty());
-    let signal = match named.map(container::signal_number) {
-        None => SIGKILL,
-        Some(Some(signal)) => signal,
-        Some(None) => return Err(invalid(&args)),
-    };
+    let signal = signal(args.signal.as_deref(), "kill", &args.containers)?.unwrap_or(SIGKILL);
     let engine = globals.engine_plain()?;
-    super::each(&args.containers, |_| false, |name| container::kill(&engine, name, signal).map(|()| name.to_owned()))
-}
-
-/// docker's daemon says it of each container.
-fn invalid(args: &Kill) -> Failure {
-    let signal = args.signal.as_deref().unwrap_or_default();
-    let lines = args
-        .containers
-        .iter()
-        .map(|name| format!("Error: cannot kill container: {}: invalid signal: {signal}", global::text(name)));
-    Failure::plain(lines.collect::<Vec<_>>().join("\n")).with_hint("give a name (TERM, SIGTERM) or a number (15)")
+    let kill = |name: &str| match container::kill(&engine, name, signal) {
+        Ok(()) => Ok(name.to_owned()),
+        // docker says here what it was about.
+        Err(error @ EngineError::NoSuchContainer(_)) => Err(EngineError::Conflict {
+            message: format!("cannot kill container: {name}: {error}"),
+            hint: error.hint(),
+        }),
+        Err(error) => Err(error),
+    };
+    super::each(&args.containers, |_| false, kill)
 }

@@ -1,7 +1,7 @@
 //! `rename`
 
 use crate::cli::parse::{self, Count, Shape};
-use crate::cli::{Ended, Globals, global};
+use crate::cli::{Ended, Failure, Globals, global};
 use dhow_engine::container;
 use std::ffi::OsString;
 
@@ -20,6 +20,12 @@ const SHAPE: Shape = Shape {
 
 pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     let Some(args) = parse::parse::<Rename>(&SHAPE, words, |a| a.names.len())? else { return Ok(0) };
-    container::rename(&globals.engine_plain()?, &global::text(&args.names[0]), &global::text(&args.names[1]))?;
-    Ok(0)
+    let [from, to] = [0, 1].map(|at| global::text(&args.names[at]));
+    match container::rename(&globals.engine_plain()?, &from, &to) {
+        Ok(()) => Ok(0),
+        Err(error) => {
+            Failure::from(error).report();
+            Err(Failure::error(format!("failed to rename container named {from}")))
+        }
+    }
 }

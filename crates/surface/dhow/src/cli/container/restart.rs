@@ -27,7 +27,7 @@ const SHAPE: Shape = Shape {
 
 pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     let Some(args) = parse::parse::<Restart>(&SHAPE, words, |a| a.containers.len())? else { return Ok(0) };
-    let (grace, signal) = (grace(args.timeout), signal(args.signal.as_deref())?);
+    let (grace, signal) = (grace(args.timeout), signal(args.signal.as_deref(), "restart", &args.containers)?);
     let engine = globals.engine_plain()?;
     super::each(
         &args.containers,
