@@ -170,7 +170,7 @@ fn containers(flags: Flags) -> Result<Invocation, Failure> {
         dhow: program(flags.dhow)?,
         work: flags.work.unwrap_or_else(|| "/dev/shm/dhow-crash".into()),
         busybox: flags.busybox.unwrap_or_else(|| "/bin/busybox".into()),
-        count: flags.random.unwrap_or(320),
+        count: flags.random.unwrap_or(240),
         seed: flags.seed.unwrap_or(1),
         only: flags.scenarios.into_iter().next(),
         trial: flags.trial,
