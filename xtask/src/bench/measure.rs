@@ -47,6 +47,17 @@ pub(crate) fn interleave(cases: &mut [Case<'_>], rounds: usize) -> Result<Vec<(S
     Ok(cases.iter().map(|case| case.name.clone()).zip(samples).collect())
 }
 
+/// As `interleave`, but each round in the order of the cases: for cases that go on from those before them.
+pub(crate) fn in_order(cases: &mut [Case<'_>], rounds: usize) -> Result<Vec<(String, Vec<Sample>)>, Failure> {
+    let mut samples = vec![Vec::new(); cases.len()];
+    for _ in 0..rounds {
+        for (case, samples) in cases.iter_mut().zip(&mut samples) {
+            samples.push((case.run)()?);
+        }
+    }
+    Ok(cases.iter().map(|case| case.name.clone()).zip(samples).collect())
+}
+
 /// Wall and CPU time of a command; fails when it fails. Its output is dropped.
 pub(crate) fn time(command: &mut Command) -> Result<Sample, Failure> {
     let before = usage(UsageWho::RUSAGE_CHILDREN)?;

@@ -12,6 +12,7 @@ mod load;
 mod measure;
 mod memory;
 mod report;
+mod run;
 mod start;
 mod unpack;
 
@@ -29,6 +30,7 @@ const USAGE: &str = "usage: cargo xtask bench NAME [OPTION...]
   list      `dhow images` with 1,000 images
   memory    peak memory while images with a layer of 4 GiB, and one of 200,000 files, come in
   start     `dhow --version` and an empty static program
+  run       a container, an exec, a long log: dhow and podman
   crash     10,000 random kills
   all       all of them
 
@@ -82,6 +84,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         ("unpack", unpack::run),
         ("load", load::run),
         ("memory", memory::run),
+        ("run", run::run),
         ("crash", crash::run),
     ];
     let chosen: Vec<_> = all.iter().filter(|(known, _)| name == "all" || name == known).collect();

@@ -14,6 +14,7 @@ use crate::project;
 #[derive(Clone, Copy)]
 pub(crate) enum Figure {
     WallSeconds,
+    WallMillis,
     CpuMillis,
     CpuMicros,
     PeakMebibytes,
@@ -23,6 +24,7 @@ impl Figure {
     fn of(self, sample: &Sample) -> f64 {
         match self {
             Figure::WallSeconds => sample.wall,
+            Figure::WallMillis => sample.wall * 1e3,
             Figure::CpuMillis => sample.cpu * 1e3,
             Figure::CpuMicros => sample.cpu * 1e6,
             Figure::PeakMebibytes => sample.peak as f64 / 1024.0,
@@ -32,6 +34,7 @@ impl Figure {
     fn unit(self) -> &'static str {
         match self {
             Figure::WallSeconds => "wall s",
+            Figure::WallMillis => "wall ms",
             Figure::CpuMillis => "CPU ms",
             Figure::CpuMicros => "CPU us",
             Figure::PeakMebibytes => "peak MiB",

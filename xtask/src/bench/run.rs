@@ -1,0 +1,147 @@
+//! A container of one small program, from the command line to the prompt; another process in a running one; a long log.
+//!
+//! All engines run the same root, a static busybox, without a network. `unshare` of util-linux makes the same namespaces
+//! and nothing else: no root filesystem, no control group, no seccomp filter, no store.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::Options;
+use super::disk::Disk;
+use super::measure::{Case, Sample, interleave, time};
+use super::report::{Figure, Report};
+use super::unpack::dhow;
+use crate::failure::Failure;
+use crate::project::{on_path, output, step};
+
+const IMAGE: &str = "localhost/box:1";
+/// So long a pause lets the kernel's locks go cold, as they are in real use.
+const PAUSE: Duration = Duration::from_millis(100);
+
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    let disk = Disk::fresh(options, 4)?;
+    let root = root(disk.path())?;
+    let archive = disk.path().join("box.tar");
+    step(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg("."))?;
+    output(dhow(options, &disk).arg("import").arg(&archive).arg(IMAGE))?;
+    let podman = on_path("podman").then(|| Podman { place: disk.path().to_owned() });
+    if let Some(podman) = &podman {
+        output(podman.command(&["import", "--quiet"]).arg(&archive).arg(IMAGE))?;
+    }
+    let done = starts(options, &disk, podman.as_ref())
+        .and_then(|()| execs(options, &disk, podman.as_ref()))
+        .and_then(|()| logs(options, &disk, podman.as_ref()));
+    if let Some(podman) = &podman {
+        // The overlay driver leaves its folder mounted on itself.
+        let _ = output(Command::new("umount").arg(podman.place.join("podman/overlay")));
+    }
+    done
+}
+
+/// podman with a store of its own.
+struct Podman {
+    place: PathBuf,
+}
+
+impl Podman {
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("podman");
+        command.arg("--root").arg(self.place.join("podman")).arg("--runroot").arg(self.place.join("podman-run"));
+        command.args(["--storage-driver", "overlay", "--cgroup-manager", "cgroupfs"]).args(args);
+        command
+    }
+}
+
+/// A root filesystem of one static program.
+fn root(place: &Path) -> Result<PathBuf, Failure> {
+    let root = place.join("box");
+    for directory in ["bin", "dev", "proc", "sys", "tmp", "etc"] {
+        let directory = root.join(directory);
+        std::fs::create_dir_all(&directory).map_err(Failure::at(&directory))?;
+    }
+    step(Command::new("cp").arg("/bin/busybox").arg(root.join("bin/busybox")))?;
+    for name in ["sh", "true", "sleep", "dd", "cat", "yes", "head"] {
+        let link = root.join("bin").join(name);
+        std::os::unix::fs::symlink("busybox", &link).map_err(Failure::at(&link))?;
+    }
+    Ok(root)
+}
+
+fn after_a_pause(command: &mut Command) -> Result<Sample, Failure> {
+    std::thread::sleep(PAUSE);
+    time(command)
+}
+
+fn starts(options: &Options, disk: &Disk, podman: Option<&Podman>) -> Result<(), Failure> {
+    const RUN: [&str; 6] = ["run", "--rm", "--network", "none", IMAGE, "true"];
+    let mut cases = vec![
+        Case::new("dhow run --rm", || time(dhow(options, disk).args(RUN))),
+        Case::new("dhow run --rm, 100 ms apart", || after_a_pause(dhow(options, disk).args(RUN))),
+        Case::new("unshare", || {
+            time(
+                Command::new("unshare")
+                    .args(["--fork", "--pid", "--mount", "--uts", "--ipc", "--net", "--cgroup"])
+                    .args(["/bin/busybox", "true"]),
+            )
+        }),
+    ];
+    if let Some(podman) = podman {
+        cases.push(Case::new("podman run --rm", || time(&mut podman.command(&RUN))));
+        cases.push(Case::new("podman run --rm, 100 ms apart", || after_a_pause(&mut podman.command(&RUN))));
+    }
+    let cases = interleave(&mut cases, options.rounds(50))?;
+    let about = "a container of busybox `true`, without a network, removed at its end".to_owned();
+    Report { name: "run", about, cases, figures: &[Figure::WallMillis, Figure::CpuMillis] }.publish(options)
+}
+
+fn execs(options: &Options, disk: &Disk, podman: Option<&Podman>) -> Result<(), Failure> {
+    const RUN: [&str; 9] = ["run", "--detach", "--name", "held", "--network", "none", IMAGE, "sleep", "100000"];
+    const EXEC: [&str; 3] = ["exec", "held", "true"];
+    output(dhow(options, disk).args(RUN))?;
+    let mut cases = vec![Case::new("dhow exec", || time(dhow(options, disk).args(EXEC)))];
+    if let Some(podman) = podman {
+        output(&mut podman.command(&RUN))?;
+        cases.push(Case::new("podman exec", || time(&mut podman.command(&EXEC))));
+    }
+    let cases = interleave(&mut cases, options.rounds(50))?;
+    output(dhow(options, disk).args(["rm", "--force", "held"]))?;
+    if let Some(podman) = podman {
+        output(&mut podman.command(&["rm", "--force", "--time", "0", "held"]))?;
+    }
+    let about = "busybox `true` in a running container".to_owned();
+    Report { name: "exec", about, cases, figures: &[Figure::WallMillis, Figure::CpuMillis] }.publish(options)
+}
+
+/// A million lines of 100 bytes, written in blocks of 64 KiB, and read back.
+fn logs(options: &Options, disk: &Disk, podman: Option<&Podman>) -> Result<(), Failure> {
+    const LINE: &str =
+        "123456789 123456789 123456789 123456789 123456789 123456789 123456789 123456789 123456789 123456789";
+    let program = format!("yes '{LINE}' | head -n 1000000");
+    let write = |mut command: Command, more: &[&str]| {
+        command.args(["run", "--name", "wordy", "--network", "none"]).args(more).args([IMAGE, "sh", "-c", &program]);
+        time(&mut command)
+    };
+    let mut cases = vec![
+        Case::new("dhow run", || {
+            let _ = output(dhow(options, disk).args(["rm", "--force", "wordy"]));
+            write(dhow(options, disk), &["--log-opt", "max-size=-1"])
+        }),
+        Case::new("dhow logs", || time(dhow(options, disk).args(["logs", "wordy"]))),
+    ];
+    if let Some(podman) = podman {
+        cases.push(Case::new("podman run", || {
+            let _ = output(&mut podman.command(&["rm", "--force", "wordy"]));
+            write(podman.command(&[]), &["--log-driver", "k8s-file"])
+        }));
+        cases.push(Case::new("podman logs", || time(&mut podman.command(&["logs", "wordy"]))));
+    }
+    // In turn, each `logs` behind its `run`: every round in the same order.
+    let cases = super::measure::in_order(&mut cases, options.rounds(5))?;
+    output(dhow(options, disk).args(["rm", "--force", "wordy"]))?;
+    if let Some(podman) = podman {
+        output(&mut podman.command(&["rm", "--force", "wordy"]))?;
+    }
+    let about = "a million lines of 100 bytes to the log and to /dev/null, and read back".to_owned();
+    Report { name: "logs", about, cases, figures: &[Figure::WallSeconds, Figure::CpuMillis] }.publish(options)
+}
