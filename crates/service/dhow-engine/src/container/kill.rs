@@ -43,7 +43,7 @@ pub fn kill(engine: &Engine, container: &str, signal: i32) -> Result<(), EngineE
         unpause::thaw(&row)?;
     }
     if signal == signal::KILL {
-        wait::until_ended(engine, &row.id)?;
+        wait::until_ended(engine, &row)?;
     }
     Ok(())
 }

@@ -106,7 +106,7 @@ fn end(engine: &Engine, row: &ContainerRow) -> Result<Option<ContainerRow>, Engi
             super::unpause::thaw(row)?;
         }
     }
-    wait::until_ended(engine, &row.id)
+    wait::until_ended(engine, row)
 }
 
 /// Begins a removal from the state that `row` holds, which may be newer than the ledger's of that generation, and runs

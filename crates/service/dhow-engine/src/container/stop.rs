@@ -55,7 +55,7 @@ pub(super) fn stop_locked(
         (Status::Restarting, _) => return cancel_restart(engine, row),
         _ => return Ok(()),
     };
-    let Some(pidfd) = process::open(&process)? else { return wait::until_ended(engine, &row.id).map(drop) };
+    let Some(pidfd) = process::open(&process)? else { return wait::until_ended(engine, row).map(drop) };
     let grace =
         grace.or_else(|| u64::try_from(stored.config.stop_timeout.unwrap_or(GRACE)).ok().map(Duration::from_secs));
     if !mark(engine, row, &stored, Some(number), keep)? {
@@ -73,7 +73,7 @@ pub(super) fn stop_locked(
         tell_kill(engine, row, &stored, signal::KILL)?;
         process::kill(pidfd.as_fd())?;
     }
-    let ended = wait::until_ended(engine, &row.id)?;
+    let ended = wait::until_ended(engine, row)?;
     if let Some(stand_in) = stand_in {
         stand_in.dismiss();
     }

@@ -65,6 +65,11 @@ impl Place {
         Engine::open(&places, Access::ReadOnly, now, Cancel::default()).unwrap()
     }
 
+    /// Another opening of the store, for a thread that may outlive the test.
+    pub(crate) fn writer(&self) -> Engine {
+        open(&self.path("root"), &self.path("run"))
+    }
+
     /// Makes a container of this command.
     pub(crate) fn create(&self, name: &str, command: &[&str]) -> String {
         container::create(&self.engine, &request(name, command)).unwrap().id
