@@ -21,7 +21,10 @@ pub fn kill(engine: &Engine, container: &str, signal: i32) -> Result<(), EngineE
         hint: None,
     };
     if status(&row) == Status::Restarting {
-        return mark_stopped(engine, &row, None).map(drop);
+        return match mark_stopped(engine, &row, None)? {
+            true => Ok(()),
+            false => kill(engine, container, signal),
+        };
     }
     let process = match (status(&row), &row.state.process) {
         (Status::Running | Status::Paused, Some(process)) => process,

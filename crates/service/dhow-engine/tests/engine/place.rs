@@ -148,6 +148,13 @@ impl Place {
         assert!(report.findings.is_empty(), "{report:?}");
     }
 
+    /// The topmost control groups of this store, in all hierarchies.
+    pub(crate) fn groups(&self) -> Vec<PathBuf> {
+        let below = std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten().map(|hierarchy| hierarchy.path());
+        let all = below.chain([PathBuf::from("/sys/fs/cgroup")]);
+        all.map(|root| root.join("dhow").join(self.engine.state().store_id())).filter(|group| group.exists()).collect()
+    }
+
     /// The control groups of this store in any hierarchy that have no groups below them.
     pub(crate) fn cgroups(&self) -> Vec<PathBuf> {
         let store = self.engine.state().store_id().to_owned();
