@@ -51,6 +51,10 @@ pub fn wait(engine: &Engine, container: &str, until: Until) -> Result<Option<i32
         match until {
             // Never started: docker says 0.
             Until::NotRunning if status(&row) == Status::Created => return Ok(Some(0)),
+            // The journal has a number for a status that is lost; the row of that run tells.
+            Until::NotRunning if !runs(&row) && row.state.started == first.state.started => {
+                return Ok(row.state.exit_code);
+            }
             Until::NotRunning if !runs(&row) => return Ok(heard.code(until)),
             Until::NotRunning | Until::NextExit if ended || heard.first.is_some() => return Ok(heard.code(until)),
             _ => {}
