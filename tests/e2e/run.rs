@@ -329,3 +329,19 @@ fn signals_are_handed_on_to_the_program() {
     assert_eq!(client.wait().unwrap().code(), Some(7));
     assert_eq!(box_.shown("pp", "{{.State.ExitCode}}"), "7");
 }
+
+#[test]
+fn the_caller_s_umask_is_not_the_container_s() {
+    let box_ = Containers::new();
+    let folder = box_.folder().join("made-for-it");
+    for umask in ["077", "0777", "000"] {
+        let script = "umask; cat /etc/hosts /etc/resolv.conf /etc/hostname > /dev/null && stat -c %a /etc/hosts /data";
+        let words = ["run", "--rm", "-u", "1000", "-v", &format!("{}:/data", path(&folder)), "box", "sh", "-c", script];
+        let mut shell = std::process::Command::new("/bin/sh");
+        let dhow = box_.command(&words);
+        shell.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")]).arg(dhow.get_program()).args(dhow.get_args());
+        let ran = shell.output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&ran.stdout), "0022\n644\n755\n", "{ran:?}");
+        fs::remove_dir(&folder).unwrap();
+    }
+}

@@ -120,7 +120,9 @@ fn lints(files: &[File]) -> Vec<Finding> {
         if own && !section("[workspace.lints.rust]").contains("unsafe_code = \"forbid\"") {
             findings.push(Finding::error(&file.path, "the workspace's lints do not forbid unsafe code"));
         }
-        let exempt = own || file.path.starts_with("fuzz/") || file.path.ends_with(&format!("/{UNSAFE}/Cargo.toml"));
+        // Those two are workspaces of their own.
+        let apart = ["fuzz/", "patches/"].iter().any(|folder| file.path.starts_with(folder));
+        let exempt = own || apart || file.path.ends_with(&format!("/{UNSAFE}/Cargo.toml"));
         if !exempt && !section("[lints]").contains("workspace = true") {
             findings.push(Finding::error(
                 &file.path,

@@ -169,6 +169,17 @@ impl RunRoot {
         Ok(stale)
     }
 
+    /// Removes the file of a lock that is for nothing any more, unless somebody holds it, who will.
+    pub(crate) fn forget(&self, kind: ObjectKind, key: &str) -> Result<(), StateError> {
+        let name = file_name(kind, key);
+        match rustix::fs::lstat(self.locks.join(&name)) {
+            // Taking it and letting go removes the file.
+            Ok(_) => self.acquire(kind, key, Wait::No).map(drop),
+            Err(Errno::NOENT) => Ok(()),
+            Err(e) => Err(StateError::io("look at", self.locks.join(name), e)),
+        }
+    }
+
     fn open_locks(&self) -> Result<OwnedFd, StateError> {
         let open = || rustix::fs::open(&self.locks, DIRECTORY, Mode::empty());
         let directory = match open() {

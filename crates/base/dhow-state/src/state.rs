@@ -183,6 +183,15 @@ impl State {
         self.locks()?.acquire(kind, key, Wait::No)
     }
 
+    /// Forgets the lock of an object that has gone: the file that somebody left who was killed. Whoever holds it removes
+    /// the file himself.
+    ///
+    /// # Errors
+    /// Of the file system; [`StateError::OpenedReadOnly`].
+    pub fn forget_lock(&self, kind: ObjectKind, key: &str) -> Result<(), StateError> {
+        self.locks()?.forget(kind, key)
+    }
+
     fn locks(&self) -> Result<&RunRoot, StateError> {
         match self.ledger.writable() {
             true => Ok(&self.run_root),

@@ -15,6 +15,7 @@
 //!
 //! Six, none of them flushed: two that make it, two that start it, and two that record its end and remove it.
 
+mod again;
 mod attach;
 mod create;
 mod events;
@@ -47,6 +48,7 @@ mod unpause;
 pub mod view;
 mod wait;
 
+pub use again::again;
 pub use attach::attach;
 pub use create::{Created, create};
 pub use exec::{ExecRequest, exec};
@@ -68,7 +70,6 @@ pub use unpause::unpause;
 pub use wait::{Until, wait};
 
 use crate::{Engine, EngineError};
-use dhow_runtime::cgroup::{Cgroup, Hierarchies};
 use dhow_state::ContainerRow;
 use std::path::{Path, PathBuf};
 
@@ -94,17 +95,13 @@ pub(crate) fn is_live(engine: &Engine, row: &ContainerRow) -> Result<bool, Engin
     Ok(stored::status(&settle::judge(engine, row.clone())?).is_live())
 }
 
-/// Puts right what rows say of processes, and removes the supervisors' control group when none is left. Best effort: what
+/// Puts right what rows say of processes, and removes the control groups that nobody needs any more. Best effort: what
 /// cannot be settled now is by who next needs it.
 pub(crate) fn settle_all(engine: &Engine) -> Result<(), EngineError> {
     for row in engine.state.read(|r| r.containers())? {
         let _ = settle::settle(engine, row);
     }
-    let Ok(hierarchies) = Hierarchies::detect() else { return Ok(()) };
     let store = format!("dhow/{}", engine.state.store_id());
-    if let Ok(group) = Cgroup::open(&hierarchies, Path::new(&format!("{store}/supervisors"))) {
-        let _ = group.remove();
-    }
     for id in root::host::groups_below(&store)? {
         // Of no container, or of one that does not run: whatever is in it was left by somebody who was killed.
         let row = engine.state.read(|r| r.container(&id))?;
@@ -112,6 +109,7 @@ pub(crate) fn settle_all(engine: &Engine) -> Result<(), EngineError> {
             settle::sweep(&format!("{store}/{id}"));
         }
     }
+    let _ = settle::prune_unused(engine);
     Ok(())
 }
 

@@ -57,6 +57,14 @@ impl Read<'_> {
         self.all(select!("ORDER BY created DESC, seq DESC"), [], container)
     }
 
+    /// Whether there is any container.
+    ///
+    /// # Errors
+    /// Of the ledger.
+    pub fn has_containers(&self) -> Result<bool, StateError> {
+        Ok(self.one("SELECT 1 FROM containers LIMIT 1", [], |_| Ok(()))?.is_some())
+    }
+
     /// The containers that were made from this image, the oldest first.
     ///
     /// # Errors

@@ -47,9 +47,10 @@ impl End {
         End { code: None, finished: Some(now), oom_killed: row.state.oom_killed, error: "exit status lost".to_owned() }
     }
 
-    /// The end that the row has already.
-    pub(super) fn of_row(row: &ContainerRow) -> End {
-        End { code: row.state.exit_code, finished: None, oom_killed: row.state.oom_killed, error: String::new() }
+    /// The end that the row has already, after which nobody can start it again.
+    pub(super) fn of_row(row: &ContainerRow, error: &EngineError) -> End {
+        let error = format!("it cannot be started again: {error}");
+        End { code: row.state.exit_code, finished: None, oom_killed: row.state.oom_killed, error }
     }
 }
 
@@ -117,7 +118,7 @@ pub(super) fn record(
     state.error = end.error.clone();
     state.process = None;
     if let Some(delay) = delay {
-        // Who is to start it again; if that dies before, the row says so.
+        // Who is to start it again; if that dies before, whoever looks sends another.
         state.process = Some(engine.state.identity()?.clone());
         state.restart_count += 1;
         state.backoff = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);

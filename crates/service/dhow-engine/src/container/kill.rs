@@ -21,7 +21,10 @@ pub fn kill(engine: &Engine, container: &str, signal: i32) -> Result<(), EngineE
         hint: None,
     };
     if status(&row) == Status::Restarting {
-        return mark_stopped(engine, &row, None).map(drop);
+        return match mark_stopped(engine, &row, None)? {
+            true => Ok(()),
+            false => kill(engine, container, signal),
+        };
     }
     let process = match (status(&row), &row.state.process) {
         (Status::Running | Status::Paused, Some(process)) => process,
@@ -43,7 +46,7 @@ pub fn kill(engine: &Engine, container: &str, signal: i32) -> Result<(), EngineE
         unpause::thaw(&row)?;
     }
     if signal == signal::KILL {
-        wait::until_ended(engine, &row.id)?;
+        wait::until_ended(engine, &row)?;
     }
     Ok(())
 }

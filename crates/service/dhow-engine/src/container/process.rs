@@ -1,7 +1,9 @@
 //! Processes of containers: held by pidfd, verified against the identity in the ledger, waited for without polling.
 
 use super::signal;
-use crate::{Cancel, EngineError};
+use crate::{Cancel, Engine, EngineError};
+use dhow_state::ContainerRow;
+use dhow_sys::lock::{Locked, Share, Wait};
 use dhow_sys::process::{ProcessIdentity, is_alive};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
@@ -78,36 +80,57 @@ const EXIT: &str = "exit";
 
 /// Whether a supervisor serves this run directory.
 pub(super) fn is_supervised(run_dir: &Path) -> Result<bool, EngineError> {
-    use dhow_sys::lock::{Locked, Share, Wait};
-    let path = run_dir.join(LOCK);
-    let failed = |e| EngineError::io("look at", path.display(), e);
-    match File::open(&path) {
-        // Shared, so that two who look do not take each other for a supervisor.
-        Ok(file) => Ok(Locked::acquire(file.as_fd(), Share::Shared, Wait::No).map_err(failed)?.is_none()),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(failed(e)),
+    match lock_file(run_dir)? {
+        Some(file) => is_locked(&file, run_dir),
+        None => Ok(false),
     }
 }
 
-/// Waits until a supervisor whose container has ended has written down how, or is gone.
-pub(super) fn recorded(run_dir: &Path, cancel: &Cancel) -> Result<(), EngineError> {
+/// The file that a supervisor has locked as long as it lives.
+fn lock_file(run_dir: &Path) -> Result<Option<File>, EngineError> {
+    let path = run_dir.join(LOCK);
+    match File::open(&path) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(EngineError::io("look at", path.display(), e)),
+    }
+}
+
+fn is_locked(file: &File, run_dir: &Path) -> Result<bool, EngineError> {
+    // Shared, so that two who look do not take each other for a supervisor.
+    let locked = Locked::acquire(file.as_fd(), Share::Shared, Wait::No);
+    Ok(locked.map_err(|e| EngineError::io("look at", run_dir.join(LOCK).display(), e))?.is_none())
+}
+
+/// Waits until the supervisor of a container whose process has ended, the one in `row`, has written down how, or is gone;
+/// not for the next one, when the container has been started again meanwhile.
+pub(super) fn recorded(engine: &Engine, row: &ContainerRow) -> Result<(), EngineError> {
+    let run_dir = engine.state.container_run_dir(&row.id);
     let failed = |e: Errno| EngineError::io("watch", run_dir.display(), e.into());
     let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).map_err(failed)?;
     let flags = inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::CLOSE | inotify::WatchFlags::DELETE_SELF;
-    match inotify::add_watch(&watch, run_dir, flags) {
+    match inotify::add_watch(&watch, &run_dir, flags) {
         Ok(_) => {}
         Err(Errno::NOENT) => return Ok(()),
         Err(e) => return Err(failed(e)),
     }
+    let Some(lock) = lock_file(&run_dir)? else { return Ok(()) };
+    // The next run has a directory of its own in the same place, and before that comes about the row tells of who makes
+    // it: if it does not yet, then what is watched and what was opened above are those of this run.
+    let now = engine.state.read(|r| r.container(&row.id))?;
+    if now.is_none_or(|now| now.state.process != row.state.process) {
+        return Ok(());
+    }
     loop {
-        if run_dir.join(EXIT).exists() || !is_supervised(run_dir)? {
+        if run_dir.join(EXIT).exists() || !is_locked(&lock, &run_dir)? {
             return Ok(());
         }
-        // Looking has closed the lock's file, which is told as well: only what others do counts.
         if drain(&watch).map_err(failed)? {
-            return wait_for_lock(run_dir);
+            Locked::acquire(lock.as_fd(), Share::Shared, Wait::Block)
+                .map_err(|e| EngineError::io("wait for", run_dir.join(LOCK).display(), e))?;
+            return Ok(());
         }
-        ready(&[watch.as_fd()], None, cancel)?;
+        ready(&[watch.as_fd()], None, &engine.cancel)?;
     }
 }
 
@@ -124,19 +147,5 @@ fn drain(watch: &OwnedFd) -> Result<bool, Errno> {
             Err(Errno::INTR) => {}
             Err(e) => return Err(e),
         }
-    }
-}
-
-fn wait_for_lock(run_dir: &Path) -> Result<(), EngineError> {
-    use dhow_sys::lock::{Locked, Share, Wait};
-    let path = run_dir.join(LOCK);
-    match File::open(&path) {
-        Ok(file) => {
-            Locked::acquire(file.as_fd(), Share::Shared, Wait::Block)
-                .map_err(|e| EngineError::io("wait for", path.display(), e))?;
-            Ok(())
-        }
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(EngineError::io("look at", path.display(), e)),
     }
 }

@@ -62,7 +62,12 @@ pub fn remove(engine: &Engine, container: &str, force: bool) -> Result<String, E
         // What cannot be read can be removed all the same.
         let stored = Stored::of(&row).unwrap_or_else(|_| Stored::unreadable());
         match begin_and(engine, &row, |_| Ok(()))? {
-            Some(operation) => return finish(engine, operation, &row, &stored).map(|()| id),
+            Some(operation) => {
+                finish(engine, operation, &row, &stored)?;
+                // Best effort: empty groups are in nobody's way.
+                let _ = settle::prune_after_last(engine);
+                return Ok(id);
+            }
             None => row = again(engine, &id)?,
         }
     }
@@ -106,7 +111,7 @@ fn end(engine: &Engine, row: &ContainerRow) -> Result<Option<ContainerRow>, Engi
             super::unpause::thaw(row)?;
         }
     }
-    wait::until_ended(engine, &row.id)
+    wait::until_ended(engine, row)
 }
 
 /// Begins a removal from the state that `row` holds, which may be newer than the ledger's of that generation, and runs
@@ -146,6 +151,9 @@ pub(super) fn finish(
         if w.end_removal(id, &row.id)? {
             events::record(w, engine.now(), row, stored, "destroy", &[])?;
         }
-        Ok(())
-    })
+        Ok::<_, EngineError>(())
+    })?;
+    // Best effort: it keeps nobody from anything.
+    let _ = engine.state.forget_lock(ObjectKind::Container, &row.id);
+    Ok(())
 }

@@ -5,13 +5,14 @@
 //! identity. If it does not, the exit record in the run directory says how it ended, if a supervisor lived to write it.
 //! While a supervisor lives that has not, it is about to. Else nobody can tell: the exit status is lost.
 
+use super::again;
 use super::exited::{End, record, will_restart};
 use super::process;
 use super::stored::status;
 use crate::{Engine, EngineError};
 use dhow_runtime::cgroup::{Cgroup, Hierarchies};
 use dhow_runtime::status::Status;
-use dhow_state::{ContainerRow, ContainerState};
+use dhow_state::{ContainerRow, ContainerState, Durability, Write};
 use dhow_supervisor::plan::ExitRecord;
 use std::path::Path;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use std::time::Duration;
 /// How the run ended that a row says is going on; none while it does, or is about to be recorded.
 pub(super) fn look(engine: &Engine, row: &ContainerRow) -> Result<Option<End>, EngineError> {
     let status = status(row);
-    let watched = matches!(status, Status::Starting | Status::Running | Status::Paused | Status::Restarting);
+    let watched = matches!(status, Status::Starting | Status::Running | Status::Paused);
     let Some(process) = row.state.process.as_ref().filter(|_| watched) else { return Ok(None) };
     if process::alive(process)? {
         return Ok(None);
@@ -38,9 +39,6 @@ pub(super) fn look(engine: &Engine, row: &ContainerRow) -> Result<Option<End>, E
     }
     Ok(Some(match status {
         Status::Starting => End::broken_off("the command that started it was killed"),
-        Status::Restarting => {
-            End { error: "the process that was to start it again was killed".to_owned(), ..End::of_row(row) }
-        }
         _ => End::lost(row, engine.now()),
     }))
 }
@@ -66,8 +64,9 @@ pub(super) fn recorded(run_dir: &Path) -> Result<Option<End>, EngineError> {
 }
 
 /// The row with a status that is true: writes down an end that nobody has, if the store may be written; none when the
-/// container went with it, or has gone meanwhile.
-pub(super) fn settle(engine: &Engine, mut row: ContainerRow) -> Result<Option<ContainerRow>, EngineError> {
+/// container went with it, or has gone meanwhile. Where nobody is left to start it again, somebody is sent.
+pub(super) fn settle(engine: &Engine, row: ContainerRow) -> Result<Option<ContainerRow>, EngineError> {
+    let Some(mut row) = again::send(engine, row)? else { return Ok(None) };
     while let Some(end) = look(engine, &row)? {
         if engine.read_only() {
             row.state = judged(&row, &end);
@@ -114,4 +113,30 @@ pub(super) fn sweep(group: &str) {
         let _ = cgroup.kill();
         let _ = cgroup.remove();
     }
+}
+
+/// Removes the control groups that the containers of this store had in common once there are no more of them. A group in
+/// which a supervisor still is stays, for the next time or for a repair.
+pub(super) fn prune_after_last(engine: &Engine) -> Result<(), EngineError> {
+    match engine.state.read(|r| r.has_containers())? {
+        true => Ok(()),
+        false => prune(engine, |w| Ok(!w.has_containers()?)),
+    }
+}
+
+/// The same while no container runs.
+pub(super) fn prune_unused(engine: &Engine) -> Result<(), EngineError> {
+    prune(engine, |w| Ok(!w.containers()?.iter().any(|row| status(row).is_live())))
+}
+
+fn prune(engine: &Engine, unused: impl FnOnce(&Write<'_>) -> Result<bool, EngineError>) -> Result<(), EngineError> {
+    let hierarchies = Hierarchies::detect()?;
+    let group = format!("dhow/{}/supervisors", engine.state.store_id());
+    // In a transaction: meanwhile nobody begins to start one, and finds a group that goes away under his hands.
+    engine.state.write(Durability::Crash, |w| {
+        if unused(w)? {
+            Cgroup::prune(&hierarchies, Path::new(&group))?;
+        }
+        Ok(())
+    })
 }

@@ -69,7 +69,7 @@ pub(super) fn is_broken_off(engine: &Engine, row: &ContainerRow) -> Result<bool,
     let starter = row.state.process.as_ref().filter(|_| status(row) == Status::Starting);
     let broken_off = starter.map(process::alive).transpose()? == Some(false);
     if broken_off {
-        process::recorded(&engine.state.container_run_dir(&row.id), &engine.cancel)?;
+        process::recorded(engine, row)?;
     }
     Ok(broken_off)
 }

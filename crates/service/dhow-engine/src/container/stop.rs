@@ -52,10 +52,15 @@ pub(super) fn stop_locked(
     let number = signal.unwrap_or_else(|| stored.stop_signal());
     let process = match (status(row), &row.state.process) {
         (Status::Running | Status::Paused, Some(process)) => process.clone(),
-        (Status::Restarting, _) => return cancel_restart(engine, row),
+        (Status::Restarting, _) => {
+            return match cancel_restart(engine, row)? {
+                true => Ok(()),
+                false => stop_locked(engine, &again(engine, &row.id)?, grace, signal, keep),
+            };
+        }
         _ => return Ok(()),
     };
-    let Some(pidfd) = process::open(&process)? else { return wait::until_ended(engine, &row.id).map(drop) };
+    let Some(pidfd) = process::open(&process)? else { return wait::until_ended(engine, row).map(drop) };
     let grace =
         grace.or_else(|| u64::try_from(stored.config.stop_timeout.unwrap_or(GRACE)).ok().map(Duration::from_secs));
     if !mark(engine, row, &stored, Some(number), keep)? {
@@ -73,7 +78,7 @@ pub(super) fn stop_locked(
         tell_kill(engine, row, &stored, signal::KILL)?;
         process::kill(pidfd.as_fd())?;
     }
-    let ended = wait::until_ended(engine, &row.id)?;
+    let ended = wait::until_ended(engine, row)?;
     if let Some(stand_in) = stand_in {
         stand_in.dismiss();
     }
@@ -126,10 +131,11 @@ pub fn finish_stop(engine: &Engine, container: &str, started: i64, grace: Durati
     Ok(())
 }
 
-/// Writes down that it is stopped by hand; a signal that was sent is told as docker does.
+/// Writes down that it is stopped by hand; a signal that was sent is told as docker does. False when it has changed
+/// since.
 pub(super) fn mark_stopped(engine: &Engine, row: &ContainerRow, signal: Option<i32>) -> Result<bool, EngineError> {
     if status(row) == Status::Restarting {
-        return cancel_restart(engine, row).map(|()| true);
+        return cancel_restart(engine, row);
     }
     mark(engine, row, &Stored::of(row)?, signal.or(Some(signal::KILL)), false)
 }
@@ -156,9 +162,8 @@ pub(super) fn tell_kill(engine: &Engine, row: &ContainerRow, stored: &Stored, si
     engine.state.write(Durability::Crash, |w| events::record(w, engine.now(), row, stored, "kill", &more))
 }
 
-/// A container that waits to be started again waits no more.
-fn cancel_restart(engine: &Engine, row: &ContainerRow) -> Result<(), EngineError> {
+/// A container that waits to be started again waits no more; false when it has changed since.
+fn cancel_restart(engine: &Engine, row: &ContainerRow) -> Result<bool, EngineError> {
     let state = ContainerState { stopped: true, process: None, ..moved(row, Action::Exit)? };
-    engine.state.write(Durability::Crash, |w| w.change_container(&row.id, row.generation, &state))?;
-    Ok(())
+    Ok(engine.state.write(Durability::Crash, |w| w.change_container(&row.id, row.generation, &state))?)
 }

@@ -225,7 +225,8 @@ fn starts_again_by_policy() {
     let id = container::create(&place.engine, &wanted).unwrap().id;
     let begun = Instant::now();
     place.start(&id);
-    assert_eq!(container::wait(&place.engine, &id, Until::NotRunning).unwrap(), Some(4));
+    assert_eq!(container::wait(&place.engine, &id, Until::NextExit).unwrap(), Some(4));
+    until("it is given up", || place.inspect(&id).status == Status::Exited);
     assert!(begun.elapsed() >= Duration::from_millis(300), "it waited 100 ms, then 200");
     let one = place.inspect(&id);
     assert_eq!((one.status, one.restart_count), (Status::Exited, 2));

@@ -2,8 +2,10 @@
 
 use crate::Test;
 use crate::place::{Place, request, until};
+use dhow_engine::container::request::RestartPolicy;
 use dhow_engine::container::{self, Until};
 use dhow_runtime::status::Status;
+use dhow_state::{ContainerState, Durability};
 use rustix::process::{Pid, Signal, kill_process};
 use std::time::Duration;
 
@@ -15,6 +17,9 @@ pub(crate) const TESTS: &[Test] = &[
         "crash::a_supervisor_that_is_killed_at_any_moment_loses_no_container",
         a_supervisor_that_is_killed_at_any_moment_loses_no_container,
     ),
+    ("crash::a_restart_outlives_who_waits_for_it", a_restart_outlives_who_waits_for_it),
+    ("crash::the_lock_of_a_killed_client_goes_with_its_container", the_lock_of_a_killed_client_goes_with_its_container),
+    ("crash::groups_go_with_the_last_container", groups_go_with_the_last_container),
     ("crash::an_end_that_nobody_recorded_is_found", an_end_that_nobody_recorded_is_found),
 ];
 
@@ -110,6 +115,108 @@ fn an_end_that_nobody_recorded_is_found() {
     assert!(container::list(&place.engine).unwrap().is_empty());
     assert!(place.actions().contains(&"destroy".to_owned()));
     place.is_sound();
+}
+
+/// Makes a container wait two seconds for its restart, and kills who waits.
+fn waits_for_nobody(place: &Place, name: &str) -> String {
+    let mut wanted = request(name, &["sleep", "1000"]);
+    wanted.host.restart = RestartPolicy::Always;
+    let id = container::create(&place.engine, &wanted).unwrap().id;
+    place.start(&id);
+    let row = || place.engine.state().read(|r| r.container(&id)).unwrap().unwrap();
+    let before = row();
+    let state = ContainerState { backoff: 1_000_000_000, ..before.state };
+    let changed = place.engine.state().write(Durability::Crash, |w| w.change_container(&id, before.generation, &state));
+    assert!(changed.unwrap());
+    kill(state.process.unwrap().pid);
+    until("it waits for its restart", || row().state.status == Status::Restarting.name());
+    let waiting = row().state.process.unwrap().pid;
+    let command = std::fs::read_to_string(format!("/proc/{waiting}/cmdline")).unwrap();
+    assert!(command.contains("exited") && command.contains(&id), "{command}");
+    kill(waiting);
+    until("it is dead", || !std::fs::read_to_string(format!("/proc/{waiting}/cmdline")).is_ok_and(|c| !c.is_empty()));
+    id
+}
+
+fn a_restart_outlives_who_waits_for_it() {
+    let place = Place::new();
+    let id = waits_for_nobody(&place, "goes-on");
+    assert_eq!(container::inspect(&place.reader(), &id).unwrap().status, Status::Restarting);
+    // Any number of commands that meet it send one.
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| container::remove(&place.engine, &id, false).unwrap_err());
+        }
+    });
+    assert_eq!(place.inspect(&id).status, Status::Restarting);
+    until("it runs again", || place.inspect(&id).status == Status::Running);
+    assert_eq!((place.inspect(&id).restart_count, place.inspect(&id).error.as_str()), (1, ""));
+    assert_eq!(place.actions().iter().filter(|action| *action == "start").count(), 2);
+
+    for by_stop in [true, false] {
+        let id = waits_for_nobody(&place, "stays-so");
+        match by_stop {
+            true => container::stop(&place.engine, &id, None, None).unwrap(),
+            false => container::kill(&place.engine, &id, 9).unwrap(),
+        }
+        std::thread::sleep(Duration::from_millis(2500));
+        assert_eq!(place.inspect(&id).status, Status::Exited, "stopped by hand, it stays so");
+        container::remove(&place.engine, &id, false).unwrap();
+    }
+    let id = waits_for_nobody(&place, "starts-at-once");
+    place.start(&id);
+    assert_eq!(place.inspect(&id).status, Status::Running);
+    container::remove(&place.engine, &id, true).unwrap();
+    let id = waits_for_nobody(&place, "goes");
+    container::remove(&place.engine, &id, true).unwrap();
+    place.is_sound();
+}
+
+fn the_lock_of_a_killed_client_goes_with_its_container() {
+    let place = Place::new();
+    let locks = || std::fs::read_dir(place.engine.state().run_dir().join("locks")).unwrap().count();
+    let id = place.running("one", &["sleep", "1000"]);
+    let mut client = place.client(&["client", "stop", &id, "5000"]).spawn().unwrap();
+    until("it holds the lock", || locks() == 1);
+    client.kill().unwrap();
+    client.wait().unwrap();
+    assert_eq!(locks(), 1);
+    container::remove(&place.engine, &id, true).unwrap();
+    assert_eq!(locks(), 0);
+}
+
+fn groups_go_with_the_last_container() {
+    let place = Place::new();
+    let ids = ["one", "two"].map(|name| place.running(name, &["sleep", "1000"]));
+    let supervisors = ids.each_ref().map(|id| supervisor(place.inspect(id).pid.unwrap()));
+    assert!(!place.groups().is_empty());
+    for id in &ids {
+        container::stop(&place.engine, id, Some(Duration::ZERO), None).unwrap();
+    }
+    let gone = || supervisors.iter().all(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists());
+    until("the supervisors have ended", || {
+        // Those that are this process's children.
+        let _ = rustix::process::wait(rustix::process::WaitOptions::NOHANG);
+        gone()
+    });
+    container::remove(&place.engine, "one", false).unwrap();
+    assert!(!place.groups().is_empty(), "there is another container");
+    container::remove(&place.engine, "two", false).unwrap();
+    assert_eq!(place.groups(), Vec::<std::path::PathBuf>::new());
+
+    // What a supervisor kept that had not ended yet is there for a repair.
+    let id = place.running("three", &["sleep", "1000"]);
+    let repair = dhow_state::CheckOptions { repair: true, verify_blobs: false };
+    place.engine.check(&repair).unwrap();
+    assert!(!place.groups().is_empty(), "it runs");
+    container::remove(&place.engine, &id, true).unwrap();
+    until("all is pruned", || {
+        place.engine.check(&repair).unwrap();
+        place.groups().is_empty()
+    });
+    // And they are made anew.
+    let id = place.running("four", &["true"]);
+    assert_eq!(container::wait(&place.engine, &id, Until::NotRunning).unwrap(), Some(0));
 }
 
 fn a_supervisor_that_is_killed_at_any_moment_loses_no_container() {

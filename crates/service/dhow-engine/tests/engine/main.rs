@@ -81,6 +81,12 @@ fn internal(root: &str, run_root: &str, words: &[&str]) -> ExitCode {
                 container::start_again(&engine, id).unwrap();
             }
         }
+        ["internal", "again", id] => {
+            if let Some(delay) = container::again(&engine, id).unwrap() {
+                std::thread::sleep(delay);
+                container::start_again(&engine, id).unwrap();
+            }
+        }
         ["internal", "stop", id, started, grace] => {
             let grace = Duration::from_millis(grace.parse().unwrap());
             container::finish_stop(&engine, id, started.parse().unwrap(), grace).unwrap();

@@ -65,6 +65,11 @@ impl Place {
         Engine::open(&places, Access::ReadOnly, now, Cancel::default()).unwrap()
     }
 
+    /// Another opening of the store, for a thread that may outlive the test.
+    pub(crate) fn writer(&self) -> Engine {
+        open(&self.path("root"), &self.path("run"))
+    }
+
     /// Makes a container of this command.
     pub(crate) fn create(&self, name: &str, command: &[&str]) -> String {
         container::create(&self.engine, &request(name, command)).unwrap().id
@@ -141,6 +146,13 @@ impl Place {
         let mut report = self.engine.state().check(&options, now()).unwrap();
         report.findings.retain(|f| f.kind != dhow_state::FindingKind::StaleLock);
         assert!(report.findings.is_empty(), "{report:?}");
+    }
+
+    /// The topmost control groups of this store, in all hierarchies.
+    pub(crate) fn groups(&self) -> Vec<PathBuf> {
+        let below = std::fs::read_dir("/sys/fs/cgroup").unwrap().flatten().map(|hierarchy| hierarchy.path());
+        let all = below.chain([PathBuf::from("/sys/fs/cgroup")]);
+        all.map(|root| root.join("dhow").join(self.engine.state().store_id())).filter(|group| group.exists()).collect()
     }
 
     /// The control groups of this store in any hierarchy that have no groups below them.

@@ -10,6 +10,7 @@ use rustix::termios::isatty;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufWriter, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
@@ -145,7 +146,7 @@ fn temporary(path: &Path) -> PathBuf {
 fn beside(engine: &Engine, request: &SaveRequest, path: &Path) -> Ended {
     let temporary = temporary(path);
     let failed = |e: std::io::Error| cannot_write(path, &e);
-    let file = File::options().write(true).create_new(true).open(&temporary).map_err(failed)?;
+    let file = File::options().write(true).create_new(true).mode(0o600).open(&temporary).map_err(failed)?;
     let written = save(engine, request, &file, path)
         .and_then(|()| file.sync_all().map_err(failed))
         .and_then(|()| std::fs::rename(&temporary, path).map_err(failed));

@@ -1,0 +1,83 @@
+//! Who starts a container again that waits for its restart: the last command of its supervisor, `internal exited`, which
+//! sleeps the delay out. If that is killed, whoever next looks at the container, and may change it, sends another such
+//! process: `internal again`.
+
+use super::exited::{End, record};
+use super::process;
+use super::sealed;
+use super::stored::status;
+use crate::{Engine, EngineError};
+use dhow_runtime::status::Status;
+use dhow_state::{ContainerRow, ContainerState, Durability};
+use dhow_sys::process::ProcessIdentity;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Whether it waits to be started again, and nobody is left to do that.
+fn is_left(row: &ContainerRow) -> Result<bool, EngineError> {
+    match &row.state.process {
+        Some(process) if status(row) == Status::Restarting => Ok(!process::alive(process)?),
+        _ => Ok(false),
+    }
+}
+
+/// Sends somebody to start a container again if nobody is left to do that, unless the store may only be read: the row as
+/// it is then; none when it has gone.
+pub(super) fn send(engine: &Engine, mut row: ContainerRow) -> Result<Option<ContainerRow>, EngineError> {
+    while !engine.read_only() && is_left(&row)? {
+        match start(engine, &row.id) {
+            Ok(process) => drop(assign(engine, &row, process)?),
+            Err(e) => drop(record(engine, &row, &End::of_row(&row, &e), false)?),
+        }
+        match engine.state.read(|r| r.container(&row.id))? {
+            Some(changed) => row = changed,
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(row))
+}
+
+/// Starts the process. It outlives this one, and ends at once if somebody else was faster.
+fn start(engine: &Engine, id: &str) -> Result<ProcessIdentity, EngineError> {
+    let program = sealed::program();
+    let mut command = Command::new(&program);
+    command.arg("--root").arg(engine.state.root()).arg("--runroot").arg(engine.state.run_root());
+    command.args(["internal", "again", id]);
+    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    let failed = |e| EngineError::io("execute", program.display(), e);
+    // Not reaped, so nobody else has its pid as long as this process lives.
+    let child = command.spawn().map_err(failed)?;
+    ProcessIdentity::of(child.id()).map_err(failed)
+}
+
+/// Writes down who starts it again.
+fn assign(engine: &Engine, row: &ContainerRow, process: ProcessIdentity) -> Result<bool, EngineError> {
+    let state = ContainerState { process: Some(process), ..row.state.clone() };
+    Ok(engine.state.write(Durability::Crash, |w| w.change_container(&row.id, row.generation, &state))?)
+}
+
+/// What `internal again` begins with: how long to wait before [`super::start_again()`]; none when it is not for this
+/// process to do that.
+///
+/// # Errors
+/// Of the ledger.
+pub fn again(engine: &Engine, container: &str) -> Result<Option<Duration>, EngineError> {
+    let me = engine.state.identity()?;
+    while let Some(row) = engine.state.read(|r| r.container(container))? {
+        if status(&row) != Status::Restarting {
+            break;
+        }
+        let mine = row.state.process.as_ref() == Some(me);
+        if !mine && !is_left(&row)? {
+            break;
+        }
+        // Who sent this process may have been killed before writing it down.
+        if mine || assign(engine, &row, me.clone())? {
+            let since = engine.now().saturating_sub(row.state.finished.unwrap_or_default());
+            let since = Duration::from_nanos(u64::try_from(since).unwrap_or(0));
+            return Ok(Some(Duration::from_nanos(row.state.backoff).saturating_sub(since)));
+        }
+    }
+    Ok(None)
+}
