@@ -118,7 +118,8 @@ impl Filter {
         };
         let exited = container.exit_code.filter(|_| !container.status.is_live());
         pattern(&self.ids, &container.id)
-            && pattern(&self.names, &container.name)
+            // docker's names begin with a slash, and people know: `name=^/web$`.
+            && (pattern(&self.names, &container.name) || pattern(&self.names, &format!("/{}", container.name)))
             && self.labels.iter().all(label)
             && any(self.statuses.is_empty(), self.statuses.iter().any(|s| s == shown_status(container).name()))
             && any(self.codes.is_empty(), exited.is_some_and(|code| self.codes.contains(&code)))
@@ -152,6 +153,7 @@ mod tests {
             (&["name=box"][..], true),
             (&["name=^box$"], false),
             (&["name=^box$", "name=brave"], true),
+            (&["name=^/brave"], true),
             (&["id=0123"], true),
             (&["label=a"], true),
             (&["label=a=1"], true),
