@@ -1,7 +1,7 @@
 //! Getting out of the caller's world and into the container's: signals, control group, namespaces, session.
 
 use super::failure::{Context, Failure};
-use super::{Child, LinuxNamespaceType};
+use super::{Child, Entered, LinuxNamespaceType};
 use crate::start::plan::flag;
 use dhow_sys::clone::Namespaces;
 use dhow_sys::{exec, namespace};
@@ -56,7 +56,7 @@ fn link(kind: LinuxNamespaceType) -> LinkNameSpaceType {
 
 /// Enters all namespaces of a running container in one call, so that no half of it can change in between.
 pub(super) fn enter(child: &mut Child<'_>) -> Result<(), Failure> {
-    let Some((pidfd, namespaces)) = child.enter else { return Ok(()) };
+    let Some(Entered { pidfd: Some(pidfd), namespaces }) = child.enter else { return Ok(()) };
     rustix::thread::move_into_thread_name_spaces(pidfd, namespaces)
         .context(|| "cannot enter the namespaces of the container".to_owned())?;
     if namespaces.contains(Namespaces::USER) { become_user_zero() } else { Ok(()) }
