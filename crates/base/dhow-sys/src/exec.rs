@@ -45,13 +45,13 @@ pub fn default_signals() -> io::Result<()> {
     raw::checked(result).map(drop)
 }
 
-/// Closes every descriptor from 3 on but `keep`.
+/// Closes every descriptor from 3 on but those in `keep`.
 ///
-/// For a process that is about to execute a program: no owner of those descriptors may use or drop them afterwards.
+/// For a process that is about to execute a program: no owner of the other descriptors may use or drop them afterwards.
 ///
 /// # Errors
 /// What close_range(2) says (Linux 5.9).
-pub fn close_all_but(keep: BorrowedFd<'_>) -> io::Result<()> {
+pub fn close_all_but(keep: &[BorrowedFd<'_>]) -> io::Result<()> {
     let close = |first: c_long, last: c_long| {
         if first > last {
             return Ok(());
@@ -59,9 +59,14 @@ pub fn close_all_but(keep: BorrowedFd<'_>) -> io::Result<()> {
         // SAFETY: takes three numbers. What it does to owners of descriptors is said above.
         raw::checked(unsafe { raw::syscall(raw::CLOSE_RANGE, first, last, 0_i64) }).map(drop)
     };
-    let keep = c_long::from(keep.as_raw_fd());
-    close(3, keep - 1)?;
-    close((keep + 1).max(3), c_long::from(u32::MAX))
+    let mut keep: Vec<c_long> = keep.iter().map(|fd| c_long::from(fd.as_raw_fd())).collect();
+    keep.sort_unstable();
+    let mut first = 3;
+    for kept in keep {
+        close(first, kept - 1)?;
+        first = first.max(kept + 1);
+    }
+    close(first, c_long::from(u32::MAX))
 }
 
 /// Gives this process a session keyring of its own, without the keys of who started it.
@@ -84,13 +89,15 @@ mod tests {
     #[test]
     fn the_program_sees_its_arguments_and_nothing_of_ours() {
         let kept = std::fs::File::open("/dev/null").unwrap();
+        let also = rustix::io::fcntl_dupfd_cloexec(&kept, 120).unwrap();
+        rustix::io::fcntl_setfd(&also, rustix::io::FdFlags::empty()).unwrap();
         let stray = rustix::io::fcntl_dupfd_cloexec(&kept, 100).unwrap();
         rustix::io::fcntl_setfd(&stray, rustix::io::FdFlags::empty()).unwrap();
-        let script = "test \"$X\" = y && test \"$1\" = z && ! test -e /proc/self/fd/100 && kill -PIPE $$; exit 3";
+        let script = "test \"$X\" = y && test \"$1\" = z && ! test -e /proc/self/fd/100 && test -e /proc/self/fd/120 && kill -PIPE $$; exit 3";
         let strings = |all: &[&str]| all.iter().map(|s| CString::new(*s).unwrap()).collect::<Vec<_>>();
         let (arguments, environment) = (strings(&["sh", "-c", script, "sh", "z"]), strings(&["X=y"]));
         let child = clone(&Relation::CHILD, || {
-            default_signals().and_then(|()| close_all_but(kept.as_fd())).expect("it works");
+            default_signals().and_then(|()| close_all_but(&[kept.as_fd(), also.as_fd()])).expect("it works");
             execute(c"/bin/sh", &arguments, &environment);
             4
         });

@@ -6,6 +6,7 @@
 pub mod bpf;
 pub mod clone;
 pub mod exec;
+pub mod inherited;
 pub mod lock;
 pub mod mount;
 pub mod namespace;

@@ -16,6 +16,9 @@ mod own {
     use std::ffi::c_long;
     pub(crate) const RT_SIGACTION: c_long = 13;
     pub(crate) const RT_SIGPROCMASK: c_long = 14;
+    pub(crate) const PERSONALITY: c_long = 135;
+    pub(crate) const SCHED_SETSCHEDULER: c_long = 144;
+    pub(crate) const SCHED_SETAFFINITY: c_long = 203;
     pub(crate) const KEYCTL: c_long = 250;
 }
 
@@ -24,10 +27,13 @@ mod own {
     use std::ffi::c_long;
     pub(crate) const RT_SIGACTION: c_long = 134;
     pub(crate) const RT_SIGPROCMASK: c_long = 135;
+    pub(crate) const PERSONALITY: c_long = 92;
+    pub(crate) const SCHED_SETSCHEDULER: c_long = 119;
+    pub(crate) const SCHED_SETAFFINITY: c_long = 122;
     pub(crate) const KEYCTL: c_long = 219;
 }
 
-pub(crate) use own::{KEYCTL, RT_SIGACTION, RT_SIGPROCMASK};
+pub(crate) use own::{KEYCTL, PERSONALITY, RT_SIGACTION, RT_SIGPROCMASK, SCHED_SETAFFINITY, SCHED_SETSCHEDULER};
 
 unsafe extern "C" {
     /// syscall(2).

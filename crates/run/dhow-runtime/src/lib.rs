@@ -17,6 +17,7 @@
 
 pub mod cgroup;
 pub mod error;
+pub mod rlimits;
 pub mod seccomp;
 pub mod start;
 pub mod status;

@@ -16,7 +16,7 @@ mod streams;
 use crate::cgroup::Entry;
 use crate::error::RuntimeError;
 use crate::seccomp::Filter;
-use child::Child;
+use child::{Child, Entered};
 use conversation::{Channel, channel};
 use dhow_sys::clone::{Cloned, Namespaces, Relation, clone};
 use held::{Reached, SetUp, did_not_come_up, failed, listen, listen_past};
@@ -24,7 +24,7 @@ use oci_spec::runtime::{LinuxNamespaceType, Process, Spec};
 use plan::{Container, Plan, process::Program};
 use std::ffi::CString;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// What the process gets as 0, 1 and 2.
 #[derive(Debug)]
@@ -96,6 +96,7 @@ pub fn start(start: Start<'_>) -> Result<Starting, RuntimeError> {
             container: &plan.container,
             channel,
             stdio: &stdio,
+            null: null.as_ref().map(AsFd::as_fd),
             cgroup: &start.cgroup,
             seccomp: start.seccomp,
             join: start.join,
@@ -177,10 +178,11 @@ pub fn enter(target: &Target<'_>, process: &Process, stdio: Stdio<'_>) -> Result
             container: &plan.container,
             channel,
             stdio: &stdio,
+            null: null.as_ref().map(AsFd::as_fd),
             cgroup: &target.cgroup,
             seccomp: target.seccomp,
             join: &[],
-            enter: Some((target.pidfd, namespaces)),
+            enter: Some(Entered { pidfd: Some(target.pidfd), namespaces }),
             root: None,
             sources: &[],
             read_only_later: Vec::new(),

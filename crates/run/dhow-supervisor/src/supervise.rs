@@ -41,9 +41,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Signals that would end a supervisor, and must not: who wants to end the container tells the container.
-const UNHEARD: [i32; 8] = {
+/// Those of the limits too, where they could not be lifted: a write fails then, which is dealt with.
+const UNHEARD: [i32; 10] = {
     use signal_hook::consts::*;
-    [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGTSTP]
+    [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGTSTP, SIGXCPU, SIGXFSZ]
 };
 
 /// The body of `dhow internal supervise`: takes a plan from the socket that is its standard input, starts the
@@ -63,6 +64,7 @@ fn begin() -> io::Result<Option<watch::Watch>> {
     // Nobody may look into it through /proc, not even from a user namespace that it enters.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
     let _ = rustix::thread::set_name(c"dhow-supervisor");
+    dhow_runtime::rlimits::lift();
     for signal in UNHEARD {
         // A handler and not SIG_IGN, which the container would inherit.
         signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;

@@ -32,12 +32,14 @@ pub(super) struct Child<'a> {
     pub(super) container: &'a Container,
     pub(super) channel: Channel,
     pub(super) stdio: &'a Stdio<'a>,
+    /// The null device on a read-only mount: stands in for a terminal that is still to be made.
+    pub(super) null: Option<BorrowedFd<'a>>,
     pub(super) cgroup: &'a Entry<'a>,
     pub(super) seccomp: Option<&'a Filter>,
     /// Namespaces to join, each held by a descriptor.
     pub(super) join: &'a [(LinuxNamespaceType, OwnedFd)],
-    /// The process whose namespaces are entered, and which of them.
-    pub(super) enter: Option<(BorrowedFd<'a>, Namespaces)>,
+    /// What is entered, if anything.
+    pub(super) enter: Option<Entered<'a>>,
     /// The root directory of the container.
     pub(super) root: Option<OwnedFd>,
     /// Detached clones of what is bound, in the order of the mounts.
@@ -50,21 +52,31 @@ pub(super) struct Child<'a> {
     pub(super) path: CString,
 }
 
+/// A container that runs.
+pub(super) struct Entered<'a> {
+    /// The process whose namespaces are entered. None once they have been.
+    pub(super) pidfd: Option<BorrowedFd<'a>>,
+    /// Which of them.
+    pub(super) namespaces: Namespaces,
+}
+
 /// One thing to do.
 type Step = fn(&mut Child<'_>) -> Result<(), Failure>;
 
-/// What happens with the caller's rights and in his user and pid namespace.
+/// What happens with the caller's rights and in his user and pid namespace. No process of a container sees us until the end
+/// of this, unless it shares the host's pid namespace; so what is the caller's is left behind here.
 const BEFORE: &[(&str, Step)] = &[
     ("process", namespaces::leave_the_caller),
     ("control group", namespaces::enter_cgroup),
     ("joining namespaces", namespaces::join),
+    ("standard streams", streams::files),
+    ("descriptors", program::close_the_callers),
 ];
 
 /// What happens in the namespaces of the container.
 const STEPS: &[(&str, Step)] = &[
     ("user namespace", namespaces::become_root),
     ("session", namespaces::session),
-    ("standard streams", streams::files),
     ("control group namespace", namespaces::unshare_cgroup),
     ("network", namespaces::loopback),
     ("names", kernel::names),
@@ -93,20 +105,22 @@ const STEPS: &[(&str, Step)] = &[
     ("exec", program::execute),
 ];
 
-/// What happens before a running container is entered.
+/// What happens before a running container is entered. Its processes do not see us yet.
 const BEFORE_ENTERING: &[(&str, Step)] = &[
     ("process", namespaces::leave_the_caller),
     ("oom score", kernel::oom_score),
     ("label", kernel::label),
     ("control group", namespaces::enter_cgroup),
     ("entering namespaces", namespaces::enter),
+    ("standard streams", streams::files),
+    ("descriptors", program::close_the_callers),
+    ("rights", credentials::only_what_is_needed_inside),
 ];
 
 /// What happens in it.
 const STEPS_INSIDE: &[(&str, Step)] = &[
     ("session", namespaces::session),
     ("root", root::open),
-    ("standard streams", streams::files),
     ("terminal", streams::terminal),
     ("working directory", program::working_directory),
     ("descriptors", program::close_descriptors),

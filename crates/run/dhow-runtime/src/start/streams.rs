@@ -14,11 +14,11 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 /// The host's null device, on a read-only mount that is attached nowhere: it is read and written like any other, but
-/// nothing of it can be changed. Only made when one of the three files is the null device.
+/// nothing of it can be changed. Only made when one of the three files is the null device, or none is there yet.
 pub(super) fn null_in_place_of_ours(stdio: &Stdio<'_>) -> Result<Option<OwnedFd>, RuntimeError> {
-    let Stdio::Files(files) = stdio else { return Ok(None) };
-    if !files.iter().any(|file| is_null(*file)) {
-        return Ok(None);
+    match stdio {
+        Stdio::Files(files) if !files.iter().any(|file| is_null(*file)) => return Ok(None),
+        Stdio::Files(_) | Stdio::Terminal { .. } => {}
     }
     let fail = |e: io::Error| failed("standard streams", "cannot open /dev/null", &e);
     let change = Change { set: MountAttrFlags::MOUNT_ATTR_RDONLY, ..Change::NONE };

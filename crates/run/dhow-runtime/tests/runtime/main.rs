@@ -14,4 +14,5 @@ mod gate;
 mod speed;
 mod terminal;
 mod users;
+mod visible;
 mod world;

@@ -55,6 +55,9 @@ fn failed(what: &'static str) -> impl Fn(io::Error) -> Quit {
 struct Made {
     group: Option<Cgroup>,
     run_dir: Option<std::path::PathBuf>,
+    lock: Option<OwnedFd>,
+    /// What the launcher wants kept open: the claim on the snapshot.
+    kept: Vec<OwnedFd>,
 }
 
 impl Made {
@@ -66,6 +69,8 @@ impl Made {
             let _ = group.kill();
             let _ = group.remove();
         }
+        // Last: whoever gets these begins the next start, and makes a group of the same name.
+        drop((self.lock, self.kept));
     }
 }
 
@@ -75,7 +80,7 @@ pub(super) fn launch(mut talk: Talk, streams: u8) -> Option<Watch> {
     let failure = match hear_plan(&mut talk) {
         Err(quit) => quit,
         Ok(plan) => match bring_up(&mut talk, &plan, &mut made) {
-            Ok(up) => return Some(watch(talk, streams, &plan, up, made.group)),
+            Ok(up) => return Some(watch(talk, streams, &plan, up, made)),
             Err(quit) => quit,
         },
     };
@@ -102,10 +107,8 @@ struct Up {
     running: Running,
     stdio: Ours,
     listener: OwnedFd,
-    lock: OwnedFd,
     log: Option<Writer>,
     started: i64,
-    kept: Vec<OwnedFd>,
     still_to_join: Option<Cgroup>,
     oom_score: i32,
 }
@@ -114,7 +117,9 @@ fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
     // Fails only for who leads a session already, which is as good.
     let _ = rustix::process::setsid();
     rustix::process::chdir("/").map_err(|e| failed("change to /")(e.into()))?;
-    let lock = lock(&plan.run_dir).map_err(failed("lock the run directory"))?;
+    let mut descriptors = std::mem::take(&mut talk.descriptors);
+    made.kept = descriptors.split_off(descriptors.len().min(1 + plan.join.len()));
+    made.lock = Some(lock(&plan.run_dir).map_err(failed("lock the run directory"))?);
     ExitRecord::clear(&plan.run_dir).map_err(failed("clear the exit record"))?;
     let listener = listen(&plan.run_dir).map_err(failed("listen on the socket"))?;
     made.run_dir = Some(plan.run_dir.clone());
@@ -123,9 +128,7 @@ fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
         true => Some(Hierarchies::detect()?),
         false => None,
     };
-    let mut descriptors = std::mem::take(&mut talk.descriptors).into_iter();
-    let (waiting, mut stdio) = up_to_the_gate(plan, hierarchies.as_ref(), &mut descriptors, made)?;
-    let kept: Vec<OwnedFd> = descriptors.collect();
+    let (waiting, mut stdio) = up_to_the_gate(plan, hierarchies.as_ref(), descriptors, made)?;
     let pid = waiting.pid();
     let start_time = ProcessIdentity::of(pid).map_err(failed("identify the container"))?.start_time;
     talk.tell(Message::Waiting { pid, start_time }).map_err(|_| Quit::Alone)?;
@@ -150,16 +153,17 @@ fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
             failed("take the terminal")(e)
         })?;
     }
-    Ok(Up { running, stdio, listener, lock, log, started, kept, still_to_join, oom_score })
+    Ok(Up { running, stdio, listener, log, started, still_to_join, oom_score })
 }
 
-/// Makes what belongs to the container, and itself. Of the descriptors those are left that are only to be kept.
+/// Makes what belongs to the container, and itself, of the root and the namespaces to join.
 fn up_to_the_gate(
     plan: &Plan,
     hierarchies: Option<&Hierarchies>,
-    descriptors: &mut impl Iterator<Item = OwnedFd>,
+    descriptors: Vec<OwnedFd>,
     made: &mut Made,
 ) -> Result<(Starting, Ours), Quit> {
+    let mut descriptors = descriptors.into_iter();
     let root = descriptors.next().ok_or_else(too_few)?;
     let mut join: Vec<(LinuxNamespaceType, OwnedFd)> = Vec::new();
     for kind in &plan.join {
@@ -200,7 +204,7 @@ fn wait_for_go(talk: &mut Talk) -> Result<(), Quit> {
     }
 }
 
-fn watch(talk: Talk, streams: u8, plan: &Plan, up: Up, group: Option<Cgroup>) -> Watch {
+fn watch(talk: Talk, streams: u8, plan: &Plan, up: Up, made: Made) -> Watch {
     // Who is gone by now does not keep the container from running.
     let told = talk.tell(Message::Started);
     let _ = rustix::io::ioctl_fionbio(&talk.socket, true);
@@ -215,9 +219,9 @@ fn watch(talk: Talk, streams: u8, plan: &Plan, up: Up, group: Option<Cgroup>) ->
         listener: up.listener,
         clients: vec![launcher],
         log: up.log,
-        lock: Some(up.lock),
-        kept: up.kept,
-        group,
+        lock: made.lock,
+        kept: made.kept,
+        group: made.group,
         still_to_join: up.still_to_join,
         lean: false,
         recorded: false,

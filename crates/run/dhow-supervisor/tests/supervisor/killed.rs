@@ -3,7 +3,7 @@
 use crate::container::{ALL, Container, NONE, attach, program, until};
 use crate::life::{attach_with, parent_of};
 use crate::log::small_disk;
-use dhow_supervisor::client::{Connection, End};
+use dhow_supervisor::client::{Connection, End, launch};
 use dhow_supervisor::plan::{LogPlan, Stdin};
 use dhow_sys::process::{ProcessIdentity, is_alive};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -53,6 +53,27 @@ fn a_start_that_is_dropped_leaves_nothing_at_once() {
     drop(waiting);
     assert!(!is_alive(&first).unwrap() && container.group().is_none());
     container.assert_nothing_left();
+}
+
+/// Who gets hold of what was kept for the container starts it anew, and must not meet what is left of this start.
+#[test]
+fn what_is_kept_is_let_go_once_nothing_is_left() {
+    for turn in 0..10 {
+        let mut container = Container::new("claimed", "sleep 1000");
+        if turn % 2 == 1 {
+            container.plan.spec.process_mut().as_mut().unwrap().set_args(Some(vec!["/not/there".to_owned()]));
+        }
+        let (mut claim, kept) = std::io::pipe().unwrap();
+        let root = dhow_sys::mount::clone_tree(&container.scratch.0.join("root")).unwrap();
+        let waiting = launch(&program(), &[], &container.plan, vec![root, kept.into()], ALL);
+        assert_eq!(waiting.is_err(), turn % 2 == 1);
+        std::thread::scope(|scope| {
+            scope.spawn(|| drop(waiting));
+            assert_eq!(std::io::Read::read(&mut claim, &mut [0]).unwrap(), 0);
+            assert!(container.group().is_none(), "turn {turn}");
+        });
+        container.assert_nothing_left();
+    }
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! Rules for devices: the programs of version 2 run here, and the lines of version 1.
+
 use super::program::{AND, EXIT, JUMP_IF_EQUAL, JUMP_UNLESS_EQUAL, LOAD_WORD, MOVE, MOVE_CONSTANT, SHIFT_RIGHT};
 use super::*;
 use dhow_sys::bpf::Instruction;

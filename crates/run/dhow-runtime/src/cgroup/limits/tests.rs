@@ -1,3 +1,5 @@
+//! Limits, as they become files and values of either version.
+
 use super::*;
 use oci_spec::runtime::LinuxResources;
 

@@ -9,6 +9,28 @@ use super::failure::{Context, Failure};
 use rustix::io::Errno;
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
+/// Before a process goes on inside of a running container: whoever has CAP_SYS_PTRACE there can make it do what he likes
+/// until it has given up its rights, so it has few from the start. Not so at a start, where everything is still to be set up.
+pub(super) fn only_what_is_needed_inside(child: &mut Child<'_>) -> Result<(), Failure> {
+    let rights = child.program.capabilities;
+    // Of the steps to come: terminal and working directory, limits, bounding set, user.
+    let steps = CapabilitySet::CHOWN
+        | CapabilitySet::DAC_OVERRIDE
+        | CapabilitySet::DAC_READ_SEARCH
+        | CapabilitySet::SYS_RESOURCE
+        | CapabilitySet::SETPCAP
+        | CapabilitySet::SETUID
+        | CapabilitySet::SETGID;
+    let keep = rights.permitted | rights.inheritable | extra(child) | steps;
+    let sets = rustix::thread::capabilities(None).context(|| "cannot read capabilities".to_owned())?;
+    let sets = CapabilitySets {
+        effective: sets.effective & keep,
+        permitted: sets.permitted & keep,
+        inheritable: sets.inheritable & keep,
+    };
+    rustix::thread::set_capabilities(None, sets).context(|| "cannot set capabilities".to_owned())
+}
+
 /// Before the user is changed: raising a hard limit takes a capability.
 pub(super) fn limits(child: &mut Child<'_>) -> Result<(), Failure> {
     for (resource, limit) in &child.program.rlimits {

@@ -1,22 +1,25 @@
 //! Getting out of the caller's world and into the container's: signals, control group, namespaces, session.
 
 use super::failure::{Context, Failure};
-use super::{Child, LinuxNamespaceType};
+use super::{Child, Entered, LinuxNamespaceType};
+use crate::rlimits;
 use crate::start::plan::flag;
 use dhow_sys::clone::Namespaces;
-use dhow_sys::{exec, namespace};
+use dhow_sys::{exec, inherited, namespace};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::process::DumpableBehavior;
 use rustix::thread::{Gid, LinkNameSpaceType, Uid};
 use std::os::fd::AsFd;
 
-/// What the caller has set for himself. Not dumpable: processes of a container that is joined must not read our memory
+/// What the caller has set for himself, or his shell for him: a container is the same whoever starts it. Not dumpable: processes of a container that is joined must not read our memory
 /// or reach our program file and descriptors by `/proc/<pid>` (CVE-2016-9962, CVE-2019-5736).
 pub(super) fn leave_the_caller(_: &mut Child<'_>) -> Result<(), Failure> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .context(|| "cannot hide from other processes".to_owned())?;
     exec::default_signals().context(|| "cannot reset signals".to_owned())?;
+    inherited::leave_behind();
+    rlimits::lift();
     // Modes are given in full from here on; the program's own mask is set at the end.
     rustix::process::umask(Mode::empty());
     Ok(())
@@ -56,7 +59,7 @@ fn link(kind: LinuxNamespaceType) -> LinkNameSpaceType {
 
 /// Enters all namespaces of a running container in one call, so that no half of it can change in between.
 pub(super) fn enter(child: &mut Child<'_>) -> Result<(), Failure> {
-    let Some((pidfd, namespaces)) = child.enter else { return Ok(()) };
+    let Some(Entered { pidfd: Some(pidfd), namespaces }) = child.enter else { return Ok(()) };
     rustix::thread::move_into_thread_name_spaces(pidfd, namespaces)
         .context(|| "cannot enter the namespaces of the container".to_owned())?;
     if namespaces.contains(Namespaces::USER) { become_user_zero() } else { Ok(()) }

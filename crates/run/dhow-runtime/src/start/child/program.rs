@@ -1,9 +1,9 @@
 //! The last part: working directory, what is left open, finding the program, the gate, the exec.
 
-use super::Child;
 use super::failure::{Context, Failure};
 use super::place;
 use super::root::root;
+use super::{Child, Entered};
 use crate::start::plan::process::Program;
 use dhow_sys::exec;
 use rustix::fs::{Access, AtFlags, CWD, FileType};
@@ -32,6 +32,24 @@ pub(super) fn working_directory(child: &mut Child<'_>) -> Result<(), Failure> {
     Err(Failure::because(format!("{}: it is outside of the container", what())))
 }
 
+/// Nothing is open any more but the standard streams and what the steps in the container's namespaces need: the root and
+/// what is bound in it.
+///
+/// To be done in a process that no container sees, in whose place a visible one goes on: whoever has CAP_SYS_PTRACE in a
+/// pid namespace can take any descriptor of the processes in it by `/proc/<pid>/fd`, and ours lead to the ledger, to the
+/// roots of the control groups, and to other containers (CVE-2016-9962).
+pub(super) fn close_the_callers(child: &mut Child<'_>) -> Result<(), Failure> {
+    // Ours first, so that nothing is closed twice. Everything else is borrowed: it belongs to a copy of the caller that
+    // ends with us.
+    child.procfs = None;
+    child.enter = child.enter.take().map(|entered| Entered { pidfd: None, ..entered });
+    child.join = &[];
+    let bound = child.sources.iter().flatten().map(AsFd::as_fd);
+    let keep: Vec<_> =
+        bound.chain(child.root.as_ref().map(AsFd::as_fd)).chain([child.channel.socket.as_fd()]).collect();
+    exec::close_all_but(&keep).context(|| "cannot close descriptors".to_owned())
+}
+
 /// Nothing of the host stays open but the conversation, which the exec closes: not even a path that leads through
 /// `/proc/self/fd` as the name of the program finds anything (CVE-2024-21626).
 pub(super) fn close_descriptors(child: &mut Child<'_>) -> Result<(), Failure> {
@@ -39,7 +57,7 @@ pub(super) fn close_descriptors(child: &mut Child<'_>) -> Result<(), Failure> {
     child.procfs = None;
     child.read_only_later.clear();
     child.root = None;
-    exec::close_all_but(child.channel.socket.as_fd()).context(|| "cannot close descriptors".to_owned())
+    exec::close_all_but(&[child.channel.socket.as_fd()]).context(|| "cannot close descriptors".to_owned())
 }
 
 /// Looks for the program with the rights that it will have.

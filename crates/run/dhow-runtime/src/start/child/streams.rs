@@ -17,8 +17,13 @@ use std::path::Path;
 const DEVPTS_SUPER_MAGIC: i64 = 0x1cd1;
 
 /// The given files become 0, 1 and 2. They may have such numbers themselves, in any order, so they move away first.
+/// Where a terminal is still to be made the null device takes the place of the caller's streams.
 pub(super) fn files(child: &mut Child<'_>) -> Result<(), Failure> {
-    let Stdio::Files([stdin, stdout, stderr]) = child.stdio else { return Ok(()) };
+    let [stdin, stdout, stderr] = match (child.stdio, child.null) {
+        (Stdio::Files(files), _) => files,
+        (Stdio::Terminal { .. }, Some(null)) => &[null; 3],
+        (Stdio::Terminal { .. }, None) => unreachable!("it is opened for every terminal"),
+    };
     let what = || "cannot move the standard streams".to_owned();
     let away = |file: &BorrowedFd<'_>| rustix::io::fcntl_dupfd_cloexec(file, 3).context(what);
     let (stdin, stdout, stderr) = (away(stdin)?, away(stdout)?, away(stderr)?);
