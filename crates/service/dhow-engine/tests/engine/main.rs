@@ -1,7 +1,8 @@
 //! The verbs of containers against the real kernel: real supervisors, real namespaces, a root made of busybox.
 //!
 //! This binary is also what the engine starts as supervisor and at the end of a container (`internal ...`), as the
-//! program `dhow` does; and a client that tests kill (`client ...`). So it has a main function of its own.
+//! program `dhow` does; and a client that tests kill (`client ...`). So it has a main function of its own, which knows
+//! as much of libtest's command line as cargo and nextest use.
 
 #![allow(
     clippy::unwrap_used,
@@ -38,6 +39,16 @@ fn main() -> ExitCode {
         ["--root", root, "--runroot", run_root, rest @ ..] => return internal(root, run_root, rest),
         _ => {}
     }
+    let tests = [containers::TESTS, crash::TESTS, crowds::TESTS, execs::TESTS, images::TESTS, rootfs::TESTS].concat();
+    let flag = |flag: &str| words.contains(&flag);
+    // No test is ignored here; who asks for those alone gets none.
+    if flag("--ignored") {
+        return ExitCode::SUCCESS;
+    }
+    if flag("--list") {
+        tests.iter().for_each(|(name, _)| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
     if !rustix::process::geteuid().is_root() {
         println!("SKIPPED: containers need root");
         return ExitCode::SUCCESS;
@@ -48,8 +59,11 @@ fn main() -> ExitCode {
         panic!("{error}");
     }
     let wanted: Vec<&str> = words.iter().filter(|word| !word.starts_with('-')).copied().collect();
-    let tests = [containers::TESTS, crash::TESTS, crowds::TESTS, execs::TESTS, images::TESTS, rootfs::TESTS].concat();
-    run(tests.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|part| name.contains(part))))
+    let is_wanted = |name: &str| match flag("--exact") {
+        true => wanted.contains(&name),
+        false => wanted.is_empty() || wanted.iter().any(|part| name.contains(part)),
+    };
+    run(tests.iter().filter(|(name, _)| is_wanted(name)))
 }
 
 fn run<'t>(tests: impl Iterator<Item = &'t Test>) -> ExitCode {
