@@ -160,7 +160,16 @@ impl World {
     }
 
     fn set_up(&self, case: &Case) -> Result<(), Failure> {
-        case.setup.iter().try_for_each(|line| self.dhow.run(line)?.or_failed().map(|_| ()))
+        for line in case.setup {
+            let done = self.dhow.run(line)?;
+            if !done.success {
+                let seen = self.dhow.run("ps -a --no-trunc")?;
+                let again = self.dhow.run("rm -f cc")?;
+                let said = format!("{}; `rm -f`: {}{}", seen.output, again.output, again.errors);
+                return violated(format!("set-up: `{line}`: {}\n{said}", done.errors));
+            }
+        }
+        Ok(())
     }
 
     /// One trial; tells whether anything was killed before its own end.
