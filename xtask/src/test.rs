@@ -42,8 +42,8 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The crash harness: kill at each step, at random, and power cuts. `dhow-crash containers` is not among them yet: it still
-/// finds something now and then (README.md beside it).
+/// The crash harness: kill at each step, at random, and power cuts. `dhow-crash containers` is not among them yet (README.md
+/// beside it).
 fn crash(dhow: &std::path::Path, metadata: &serde_json::Value) -> Result<(), Failure> {
     step(project::cargo().args(["build", "--locked", "--package", "dhow-crash"]))?;
     let harness = project::built(metadata, "debug", "dhow-crash")?;

@@ -18,6 +18,7 @@ use crate::arguments::ContainerPlan;
 use crate::failure::{Failure, violated};
 use crate::mounts;
 use crate::picture::names;
+use crate::prepared::empty;
 use crate::process::{Dhow, Watchdog, tool};
 use crate::random::Random;
 use crate::report;
@@ -143,6 +144,11 @@ impl World {
             watchdog: Watchdog::new(),
             swallow: None,
         };
+        if dhow.root().exists() {
+            // Of a run that was cut off, with whatever container it had.
+            dhow.run("rm -f cc")?;
+        }
+        empty(&dhow.live)?;
         dhow.run("import {in}/box.tar box")?.or_failed()?;
         let ids = names(&dhow.run_root)?;
         let store_id = ids.into_iter().next().ok_or_else(|| Failure::Usage("the run root is empty".into()))?;
@@ -233,8 +239,10 @@ impl World {
         if !matches!(state, Some("running" | "paused")) {
             return Ok(());
         }
-        // A short program ends between two looks, and its restart policy may begin it again.
-        for _ in 0..20 {
+        // A short program ends between two looks, and its restart policy may begin it again. Was whoever is to do that
+        // killed as well, others leave it to him for ten seconds.
+        let began = Instant::now();
+        while began.elapsed() < SETTLE {
             let done = self.dhow.run("exec cc true")?;
             if done.success || self.state(when)?.as_deref() != Some("running") {
                 return Ok(());
