@@ -4,14 +4,18 @@
 //! [`Connection::attend`] in `client/stream.rs`, the keys that detach in
 //! `client/detach.rs`, signals in `client/signals.rs`. Knows nothing of what a container is for.
 
+mod adopt;
 mod detach;
 mod launch;
 mod signals;
 mod stream;
 mod talk;
+mod upgrade;
 
+pub use adopt::{Adoption, adopt};
 pub use detach::{UnknownKey, parse_detach_keys};
 pub use launch::{Waiting, launch};
+pub use upgrade::{Upgraded, upgrade};
 
 use crate::plan::{ExitRecord, VERSION};
 use crate::supervise::{address, open_directory};
