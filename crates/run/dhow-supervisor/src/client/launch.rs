@@ -64,7 +64,7 @@ pub fn launch(
     });
     match waiting {
         Ok((pid, start_time)) => {
-            let back = Back::new(&plan.run_dir, attach.bits()).from_the_start(pid, start_time);
+            let back = Back::new(&plan.run_dir, attach.bits()).since_the_start(pid, start_time);
             Ok(Waiting { pid, start_time, id: plan.id.clone(), back: Some(back), talk: Some(talk) })
         }
         Err(cause) => Err(talk.explain(cause, &plan.id)),

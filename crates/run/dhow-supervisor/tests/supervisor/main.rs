@@ -5,6 +5,7 @@
 mod caller;
 mod container;
 mod corpus;
+mod keeper;
 mod killed;
 mod life;
 mod log;
