@@ -39,7 +39,7 @@ fn holders(name: &str, file: &Path) -> Vec<u32> {
     found
 }
 
-fn supervisor(container: &Container) -> Option<u32> {
+pub(crate) fn supervisor(container: &Container) -> Option<u32> {
     holders("dhow-supervisor", &container.plan.run_dir.join("supervisor.lock")).first().copied()
 }
 
@@ -63,7 +63,7 @@ fn random(most: u64) -> u64 {
     u64::from(x) % most
 }
 
-fn text(lines: u32) -> String {
+pub(crate) fn text(lines: u32) -> String {
     (1..=lines).map(|n| format!("{n}\n")).collect()
 }
 
@@ -101,7 +101,7 @@ fn counting(lines: u32, seconds: u32) -> String {
     )
 }
 
-fn ended(end: &End, code: i32) -> bool {
+pub(crate) fn ended(end: &End, code: i32) -> bool {
     matches!(end, End::Exited(record) if record.code == Some(code))
 }
 
@@ -121,7 +121,7 @@ fn a_supervisor_killed_again_and_again_loses_and_repeats_nothing() {
     assert!(!dir(&container).join("keeper.sock").exists());
 }
 
-fn assert_same(found: &str, expected: &str, what: &str) {
+pub(crate) fn assert_same(found: &str, expected: &str, what: &str) {
     if found != expected {
         let differs =
             found.bytes().zip(expected.bytes()).position(|(a, b)| a != b).unwrap_or(found.len().min(expected.len()));

@@ -9,4 +9,5 @@ mod keeper;
 mod killed;
 mod life;
 mod log;
+mod steps;
 mod tty;
