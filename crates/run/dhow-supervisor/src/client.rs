@@ -11,7 +11,7 @@ mod stream;
 mod talk;
 
 pub use detach::{UnknownKey, parse_detach_keys};
-pub use launch::{Waiting, launch};
+pub use launch::{Launcher, Waiting, launch};
 
 use crate::plan::{ExitRecord, VERSION};
 use crate::supervise::{address, open_directory};

@@ -25,7 +25,7 @@ impl Watch {
         let code = self.reap();
         let finished = now();
         let group = self.group.take().or_else(|| self.brief.cgroup.as_deref().and_then(open_group));
-        let oom_killed = group.as_ref().and_then(|group| group.stats().ok()).is_some_and(|stats| stats.oom_kills > 0);
+        let oom_killed = group.as_ref().and_then(|group| group.oom_kills().ok()).is_some_and(|kills| kills > 0);
         if let Some(group) = &group {
             // Without a pid namespace of its own the container may leave processes behind; they hold its output open.
             if group.processes().map_or(true, |left| !left.is_empty()) {
