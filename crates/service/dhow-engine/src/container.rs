@@ -63,7 +63,7 @@ pub use rename::rename;
 pub use restart::restart;
 pub use sealed::{is_sealed, seal};
 pub use signal::signal_number;
-pub use start::{start, start_again};
+pub use start::{Supervisor, start, start_again, start_with};
 pub use stop::{finish_stop, stop};
 pub use top::top;
 pub use unpause::unpause;
