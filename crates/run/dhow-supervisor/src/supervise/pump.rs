@@ -157,3 +157,6 @@ fn open_log(journal: &Journal, plan: &LogPlan) -> io::Result<Writer> {
     });
     Writer::resume(plan, begun, journal.mark())
 }
+
+#[cfg(test)]
+mod tests;

@@ -353,3 +353,38 @@ fn a_suspended_client_does_not_delay_the_end() {
     assert!(ended(&asleep.wait(false).unwrap(), 1));
     container.assert_nothing_left();
 }
+
+/// A supervisor of the first version, as far as a client meets it: it understands nothing that is newer.
+fn of_the_first_version(run_dir: &Path, said: &'static [u8]) -> std::thread::JoinHandle<Vec<u8>> {
+    let listener = std::os::unix::net::UnixListener::bind(run_dir.join("supervisor.sock")).unwrap();
+    std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut hello = [0; 10];
+        std::io::Read::read_exact(&mut socket, &mut hello).unwrap();
+        assert_eq!(&hello[..9], b"H\x05\0\0\0\x01\0\0\0", "a length and a version that it knows");
+        socket.write_all(said).unwrap();
+        let mut rest = Vec::new();
+        std::io::Read::read_to_end(&mut socket, &mut rest).unwrap();
+        rest
+    })
+}
+
+#[test]
+fn a_supervisor_of_the_first_version_is_understood() {
+    const EXITED: &[u8] = b"V\x04\0\0\0\x01\0\0\0o\x03\0\0\0hi\nX\x49\0\0\0\
+        {\"version\":1,\"code\":4,\"started\":1,\"finished\":20000000,\"oom_killed\":false}";
+    let container = Container::new("first-version", "true");
+    let run_dir = &container.plan.run_dir;
+    let server = of_the_first_version(run_dir, EXITED);
+    let (end, out, _) = attach(container.connect(ALL), b"typed", true);
+    assert!(ended(&end, 4) && out == "hi\n", "{end:?} {out}");
+    let heard = server.join().unwrap();
+    assert!(heard.ends_with(b"R\0\0\0\0"), "{heard:?}");
+    assert!(heard.iter().all(|byte| *byte != b'r'), "{heard:?}");
+    fs::remove_file(run_dir.join("supervisor.sock")).unwrap();
+    let server = of_the_first_version(run_dir, b"V\x04\0\0\0\x01\0\0\0");
+    let program = fs::File::open(program()).unwrap();
+    assert_eq!(upgrade(run_dir, program.as_fd()).unwrap(), Upgraded::TooOld);
+    assert_eq!(server.join().unwrap(), b"");
+    fs::remove_file(run_dir.join("supervisor.sock")).unwrap();
+}
