@@ -2,9 +2,9 @@
 
 use super::clients::{Client, STDIN};
 use super::input::Input;
-use super::journal::Journal;
 use super::keeping::Keeping;
 use super::pump::Transit;
+use super::slate::Slate;
 use super::watch::{Brief, Source, Watch};
 use super::{Talk, now};
 use crate::failure::Failure;
@@ -150,7 +150,7 @@ fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
     }
     let brief = Brief::of(plan, oom_score, (pid, start_time));
     let pidfd = waiting.pidfd().try_clone_to_owned().map_err(failed("hold the container"))?;
-    let mut watch = watch(brief, pidfd, listener, stdio).map_err(failed("make a journal"))?;
+    let mut watch = watch(brief, pidfd, listener, stdio).map_err(failed("make a slate"))?;
     watch.log = plan.log.as_ref().map(Writer::open).transpose().map_err(failed("open the log"))?;
     watch.still_to_join = still_to_join;
     watch.group = made.group.take();
@@ -171,7 +171,7 @@ pub(super) fn watch(brief: Brief, pidfd: OwnedFd, listener: OwnedFd, stdio: Ours
         listener,
         clients: Vec::new(),
         log: None,
-        journal: Journal::new()?,
+        slate: Slate::new()?,
         transit: Transit::new()?,
         keeping,
         expected: 0,
@@ -190,7 +190,7 @@ fn release(talk: &mut Talk, up: Up, _plan: &Plan) -> Result<Watch, Quit> {
     let Up { waiting, mut watch } = up;
     watch.keep();
     let outcome = wait_for_go(talk).and_then(|()| {
-        watch.journal.start(now());
+        watch.slate.start(now());
         Ok(waiting.release()?)
     });
     match outcome {
@@ -259,7 +259,7 @@ fn introduce(mut watch: Watch, talk: Talk, streams: u8) -> Watch {
     launcher.gone = told.is_err();
     if launcher.comes_back && streams & STDIN != 0 {
         // As he knows: the first key.
-        launcher.slot = watch.journal.allot().map(|(slot, _)| slot);
+        launcher.slot = watch.slate.allot().map(|(slot, _)| slot);
     }
     watch.clients.push(launcher);
     watch

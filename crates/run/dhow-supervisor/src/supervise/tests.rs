@@ -2,8 +2,8 @@
 //! come in the integration tests.
 
 use super::input::Input;
-use super::journal::Journal;
 use super::pump::Transit;
+use super::slate::Slate;
 use super::start::listen;
 use super::watch::{Brief, Source, Watch};
 use crate::client::{Connection, End, Streams, Terminal};
@@ -70,13 +70,13 @@ fn supervise(name: &str, script: &str, stdin: Stdin) -> Plain {
         group: None,
         still_to_join: None,
         recorded: false,
-        journal: Journal::new().unwrap(),
+        slate: Slate::new().unwrap(),
         transit: Transit::new().unwrap(),
         keeping: None,
         expected: 0,
         grace: std::time::Instant::now(),
     };
-    watch.journal.start(5);
+    watch.slate.start(5);
     Plain { directory, watch: std::thread::spawn(|| watch.run()), _child: child }
 }
 
@@ -262,8 +262,9 @@ fn afterwards_there_is_nobody_to_connect_to() {
     assert!(matches!(error, crate::client::ClientError::NotRunning), "{error}");
 }
 
-/// What the first version handed over to itself, which had no version, no journal and no keeper.
+/// What the first version handed over to itself, which had no version, no slate and no keeper.
 #[test]
+#[expect(clippy::zombie_processes, reason = "waited for by its pidfd")]
 fn the_state_of_the_first_version_is_taken_up() {
     let directory = std::env::temp_dir().join(format!("dhow-watch-{}-first", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();

@@ -53,27 +53,27 @@ fn pieces() -> impl Strategy<Value = Vec<Piece>> {
     proptest::collection::vec(piece, 1..12)
 }
 
-/// The journal as it is at the first write.
+/// The slate as it is at the first write.
 struct Snapshot<'j> {
-    journal: &'j Journal,
+    slate: &'j Slate,
     taken: RefCell<Option<(Vec<u8>, u64)>>,
 }
 
 impl Progress for Snapshot<'_> {
     fn writing(&self, file: (u64, u64), size: u64) {
-        self.journal.writing(file, size);
-        self.taken.borrow_mut().get_or_insert_with(|| (memory(self.journal), size));
+        self.slate.writing(file, size);
+        self.taken.borrow_mut().get_or_insert_with(|| (memory(self.slate), size));
     }
 
     fn reached(&self, consumed: usize) {
-        self.journal.reached(consumed);
+        self.slate.reached(consumed);
     }
 }
 
-fn memory(journal: &Journal) -> Vec<u8> {
-    let size = rustix::fs::fstat(journal.as_fd()).unwrap().st_size;
+fn memory(slate: &Slate) -> Vec<u8> {
+    let size = rustix::fs::fstat(slate.as_fd()).unwrap().st_size;
     let mut bytes = vec![0; usize::try_from(size).unwrap()];
-    assert_eq!(rustix::io::pread(journal.as_fd(), &mut bytes[..], 0).unwrap(), bytes.len());
+    assert_eq!(rustix::io::pread(slate.as_fd(), &mut bytes[..], 0).unwrap(), bytes.len());
     bytes
 }
 
@@ -90,60 +90,60 @@ fn entries(path: &std::path::Path) -> Vec<(Stream, Vec<u8>)> {
 struct Bench {
     plan: LogPlan,
     transit: Transit,
-    journal: Journal,
+    slate: Slate,
     log: Option<Writer>,
 }
 
 impl Bench {
     fn new(path: PathBuf) -> Bench {
         let plan = LogPlan { path, max_size: None, max_files: 1 };
-        let (transit, journal) = (Transit::new().unwrap(), Journal::new().unwrap());
+        let (transit, slate) = (Transit::new().unwrap(), Slate::new().unwrap());
         let log = Some(Writer::open(&plan).unwrap());
-        Bench { plan, transit, journal, log }
+        Bench { plan, transit, slate, log }
     }
 
     /// One piece, as the pump has it; true when the supervisor died of it.
     fn pump(&mut self, piece: &Piece) -> bool {
         let length = piece.bytes.len();
-        self.journal.next(piece.stream);
+        self.slate.next(piece.stream);
         rustix::io::write(&self.transit.writer, &piece.bytes).unwrap();
         if matches!(piece.death, Death::Spliced) {
             return true;
         }
-        self.journal.took(length, 7);
+        self.slate.took(length, 7);
         if matches!(piece.death, Death::Took) {
             return true;
         }
         let end = if let Death::InRead(part) = piece.death { length * part / 100 } else { length };
-        self.transit.read(self.journal.room(), 0, end).unwrap();
+        self.transit.read(self.slate.room(), 0, end).unwrap();
         if matches!(piece.death, Death::InRead(_) | Death::BeforeWrite) {
             return true;
         }
-        let snapshot = Snapshot { journal: &self.journal, taken: RefCell::default() };
+        let snapshot = Snapshot { slate: &self.slate, taken: RefCell::default() };
         let log = self.log.as_mut().unwrap();
-        log.append(piece.stream, self.journal.chunk(), self.journal.time(), &snapshot).unwrap();
+        log.append(piece.stream, self.slate.chunk(), self.slate.time(), &snapshot).unwrap();
         let taken = snapshot.taken.into_inner();
         if let Death::InWrite(part) = piece.death {
             if let Some((memory, before)) = taken {
                 // As if it had been killed within write(2).
-                assert_eq!(rustix::io::pwrite(self.journal.as_fd(), &memory, 0).unwrap(), memory.len());
+                assert_eq!(rustix::io::pwrite(self.slate.as_fd(), &memory, 0).unwrap(), memory.len());
                 let file = OpenOptions::new().write(true).open(&self.plan.path).unwrap();
                 let after = file.metadata().unwrap().len();
                 file.set_len(before + (after - before) * part / 100).unwrap();
             }
             return true;
         }
-        self.journal.done(log.begun()[piece.stream as usize]);
+        self.slate.done(log.begun()[piece.stream as usize]);
         false
     }
 
     /// The next supervisor.
     fn follow(&mut self) {
         self.log = None;
-        let file = self.journal.as_fd().try_clone_to_owned().unwrap();
-        self.journal = Journal::open(file).unwrap();
-        self.log = take_up(&mut self.journal, &self.transit, Some(&self.plan)).unwrap();
-        assert_eq!(self.journal.state().phase, Phase::Idle);
+        let file = self.slate.as_fd().try_clone_to_owned().unwrap();
+        self.slate = Slate::open(file).unwrap();
+        self.log = take_up(&mut self.slate, &self.transit, Some(&self.plan)).unwrap();
+        assert_eq!(self.slate.state().phase, Phase::Idle);
         assert_eq!(self.transit.held().unwrap(), 0);
     }
 }
@@ -163,15 +163,15 @@ proptest! {
                 bench.follow();
             }
             never.pump(&Piece { death: Death::None, ..piece.clone() });
-            prop_assert_eq!(bench.journal.total(piece.stream), never.journal.total(piece.stream));
-            prop_assert_eq!(bench.journal.begun(piece.stream), never.journal.begun(piece.stream));
-            prop_assert_eq!(bench.journal.chunk(), &piece.bytes[..]);
+            prop_assert_eq!(bench.slate.total(piece.stream), never.slate.total(piece.stream));
+            prop_assert_eq!(bench.slate.begun(piece.stream), never.slate.begun(piece.stream));
+            prop_assert_eq!(bench.slate.chunk(), &piece.bytes[..]);
         }
         // The begun lines, too.
         never.log.as_mut().unwrap().finish(9).unwrap();
-        bench.journal.set_time(9);
+        bench.slate.set_time(9);
         let before = std::fs::metadata(&bench.plan.path).unwrap().len();
-        bench.log.as_mut().unwrap().conclude(9, &bench.journal.ending()).unwrap();
+        bench.log.as_mut().unwrap().conclude(9, &bench.slate.ending()).unwrap();
         let after = std::fs::metadata(&bench.plan.path).unwrap().len();
         OpenOptions::new().write(true).open(&bench.plan.path).unwrap().set_len(before + (after - before) * at_the_end / 100).unwrap();
         bench.follow();
