@@ -12,9 +12,11 @@ use super::input::Input;
 use super::keeping::Keeping;
 use super::pump::{self, Transit};
 use super::slate::{Life, Slate};
+use super::start;
 use super::watch::{Brief, Source, Watch};
 use crate::log::Stream;
 use crate::wire::{Message, WIRE};
+use dhow_sys::lock::Wait;
 use dhow_sys::passing;
 use rustix::fs::MemfdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -172,6 +174,11 @@ pub(super) fn take_up(descriptors: Vec<OwnedFd>, keeper: Option<OwnedFd>) -> io:
         Some(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "the state of a later version")),
     };
     let (pidfd, listener, lock) = (next()?, next()?, next()?);
+    // By itself one never finds it taken, and a process that is to be another's successor waits for that one's end.
+    start::act(&lock, if keeper.is_some() { Wait::Block } else { Wait::No }).or_else(|e| match keeper {
+        Some(_) => Err(e),
+        None => Ok(()),
+    })?;
     let mut sources = Vec::new();
     for is_stderr in memory.sources {
         let stream = if is_stderr { Stream::Stderr } else { Stream::Stdout };

@@ -20,7 +20,7 @@ use dhow_sys::mount::{self, MountAttrFlags};
 use dhow_sys::process::ProcessIdentity;
 use dhow_sys::terminal;
 use oci_spec::runtime::{LinuxNamespaceType, LinuxResources};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::io;
@@ -338,11 +338,28 @@ pub(super) fn lock(run_dir: &Path) -> io::Result<OwnedFd> {
         // Not to be released before the end.
         std::mem::forget(held);
         if is_held {
+            let _ = act(&file, Wait::No);
             return Ok(file);
         }
         std::thread::sleep(Duration::from_millis(1));
     }
     Err(io::Error::new(io::ErrorKind::ResourceBusy, "another supervisor has it"))
+}
+
+/// Becomes the one who acts: a second lock of the same file, which belongs to the process (fcntl(2)) and so is not shared
+/// with whoever has a copy of the descriptor. Who takes the place of another waits here until that has ended for good, and
+/// two who are to take the same place never both do. Lost when any descriptor of the file is closed, as by an execution.
+pub(super) fn act(lock: &OwnedFd, wait: Wait) -> io::Result<()> {
+    let operation = match wait {
+        Wait::Block => FlockOperation::LockExclusive,
+        Wait::No => FlockOperation::NonBlockingLockExclusive,
+    };
+    loop {
+        match rustix::fs::fcntl_lock(lock, operation) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => return Ok(other?),
+        }
+    }
 }
 
 pub(super) fn listen(run_dir: &Path) -> io::Result<OwnedFd> {

@@ -307,8 +307,10 @@ impl Watch {
             self.accept();
         }
         let due = self.keeping.as_ref().and_then(Keeping::due).is_some_and(|due| Instant::now() >= due);
-        if ready.keeper || due {
+        if ready.keeper {
             self.keeper_is_gone();
+        } else if due {
+            self.keep();
         }
         if let Some(log) = &mut self.log
             && log.held_back() > 0

@@ -388,3 +388,16 @@ fn a_supervisor_of_the_first_version_is_understood() {
     assert_eq!(server.join().unwrap(), b"");
     fs::remove_file(run_dir.join("supervisor.sock")).unwrap();
 }
+
+#[test]
+fn a_start_that_is_dropped_is_kept_no_more() {
+    let container = kept(Container::new("kept-dropped", "sleep 1000"));
+    let waiting = container.launch(ALL).unwrap();
+    let first = ProcessIdentity::of(waiting.pid).unwrap();
+    until("the keeper", || keeper(&container).is_some());
+    drop(waiting);
+    assert!(!dhow_sys::process::is_alive(&first).unwrap() && container.group().is_none());
+    container.assert_nothing_left();
+    until("the keeper to end", || keeper(&container).is_none());
+    assert!(!container.has_exited_run());
+}
