@@ -401,3 +401,56 @@ fn a_start_that_is_dropped_is_kept_no_more() {
     until("the keeper to end", || keeper(&container).is_none());
     assert!(!container.has_exited_run());
 }
+
+/// Closes the keeper's connections to supervisors that live, from outside.
+fn cut_connections(keeper: u32) -> usize {
+    use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, sockopt};
+    use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
+    let pidfd = dhow_sys::pidfd::open(keeper).unwrap();
+    let mut cut = 0;
+    for entry in fs::read_dir(format!("/proc/{keeper}/fd")).unwrap().flatten() {
+        let is_socket = fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"));
+        let number = entry.file_name().to_str().unwrap().parse().unwrap();
+        let Ok(socket) = pidfd_getfd(&pidfd, number, PidfdGetfdFlags::empty()) else { continue };
+        if !is_socket || sockopt::socket_acceptconn(&socket).unwrap() {
+            continue;
+        }
+        let name = rustix::net::getsockname(&socket).unwrap();
+        let is_ours = name.address_family() == AddressFamily::UNIX
+            && SocketAddrUnix::try_from(name)
+                .is_ok_and(|name| name.path_bytes().is_some_and(|path| path.ends_with(b"keeper.sock")));
+        if is_ours {
+            rustix::net::shutdown(&socket, Shutdown::Both).unwrap();
+            cut += 1;
+        }
+    }
+    cut
+}
+
+/// However they come to be there: one at a time acts.
+#[test]
+fn a_successor_waits_for_the_end_of_the_one_before() {
+    let container = kept(Container::new("standby", &counting(120_000, 6)));
+    let connection = container.start(ALL);
+    until("the keeper", || keeper(&container).is_some());
+    let lock = container.plan.run_dir.join("supervisor.lock");
+    let first = supervisor(&container).unwrap();
+    std::thread::scope(|scope| {
+        let client = scope.spawn(|| attach(connection, b"", true));
+        // Once it is the lean one, which is another program to the kernel but the same process.
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!(cut_connections(keeper(&container).unwrap()), 1);
+        until("another beside it", || holders("dhow-supervisor", &lock).len() > 1);
+        std::thread::sleep(Duration::from_millis(500));
+        // Two are to follow it now.
+        assert!(kill(first));
+        until("all but one to be gone or to wait", || holders("dhow-supervisor", &lock).len() > 1);
+        let (end, out, _) = client.join().unwrap();
+        assert!(ended(&end, 7), "{end:?}");
+        assert_same(&out, &text(120_000), "what the client saw");
+    });
+    assert_same(&container.log(), &text(120_000), "the log");
+    container.assert_nothing_left();
+    until("the keeper to end", || keeper(&container).is_none());
+    assert!(holders("dhow-supervisor", &lock).is_empty());
+}
