@@ -16,6 +16,7 @@ pub mod process;
 pub mod procfs;
 mod raw;
 pub mod seccomp;
+pub mod shared;
 pub mod signal;
 pub mod terminal;
 pub mod tree;

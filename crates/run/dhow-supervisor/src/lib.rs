@@ -6,6 +6,7 @@
 
 pub mod client;
 pub mod failure;
+pub mod keeper;
 pub mod log;
 pub mod plan;
 pub mod supervise;

@@ -68,6 +68,20 @@ pub struct Plan {
     /// Program and arguments to run when the container has ended and nobody who is connected has said that he records
     /// it. Nobody waits for more than its own end.
     pub exited: Vec<OsString>,
+    /// Who holds copies of the descriptors; none: nobody, and a supervisor that is killed is lost.
+    #[serde(default)]
+    pub keeper: Option<KeeperPlan>,
+}
+
+/// Where the keeper of a run root is, and how it and supervisors are called (see [`crate::keeper`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeeperPlan {
+    /// `<run root>/<store id>`, 0700: `keeper.lock` and `keeper.sock` are made in it.
+    pub dir: PathBuf,
+    /// The arguments that make the program a supervisor, its name first.
+    pub supervise: Vec<OsString>,
+    /// The arguments that make the program a keeper, its name first.
+    pub keep: Vec<OsString>,
 }
 
 /// How a container ended.

@@ -51,6 +51,7 @@ impl Container {
             stdin: Stdin::Closed,
             join: Vec::new(),
             exited: vec!["/usr/bin/touch".into(), scratch.0.join("exited").into()],
+            keeper: None,
             run_dir,
         };
         Container { plan, scratch }
