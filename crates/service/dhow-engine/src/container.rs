@@ -15,6 +15,7 @@
 //!
 //! Six, none of them flushed: two that make it, two that start it, and two that record its end and remove it.
 
+mod adopt;
 mod again;
 mod attach;
 mod create;
@@ -61,6 +62,7 @@ pub use pause::pause;
 pub use remove::remove;
 pub use rename::rename;
 pub use restart::restart;
+pub(crate) use sealed::read_only;
 pub use sealed::{is_sealed, seal};
 pub use signal::signal_number;
 pub use start::{start, start_again};

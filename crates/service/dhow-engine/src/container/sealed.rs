@@ -11,7 +11,7 @@ use dhow_sys::mount::{MountAttrFlags, clone_tree, set_attributes};
 use rustix::fs::{StatVfsMountFlags, fstatvfs, statvfs};
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -26,22 +26,29 @@ pub fn is_sealed() -> bool {
 /// one thread. Comes back only when it does not work; then [`super::exec()`] would refuse.
 pub fn seal(arguments: impl IntoIterator<Item = OsString>) -> EngineError {
     let failed = |source: io::Error| EngineError::io("execute from a read-only mount", super::PROGRAM, source);
-    let mount = match clone_tree(Path::new(super::PROGRAM)) {
+    let mount = match read_only() {
         Ok(mount) => mount,
-        Err(e) => return failed(e.source),
+        Err(e) => return failed(e),
     };
-    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV;
-    if let Err(e) = set_attributes(mount.as_fd(), attributes, MountAttrFlags::empty()) {
-        return failed(e.source);
-    }
-    // If that did nothing, the program would execute itself for ever.
-    if !fstatvfs(&mount).is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::RDONLY)) {
-        return failed(io::ErrorKind::Unsupported.into());
-    }
     let mut arguments = arguments.into_iter();
     let mut command = Command::new(format!("/proc/self/fd/{}", mount.as_raw_fd()));
     command.arg0(arguments.next().unwrap_or_default()).args(arguments);
     failed(command.exec())
+}
+
+/// This program's file, on a read-only mount of its own that no path leads to.
+///
+/// # Errors
+/// When such a mount is refused.
+pub(crate) fn read_only() -> io::Result<OwnedFd> {
+    let mount = clone_tree(Path::new(super::PROGRAM)).map_err(|e| e.source)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV;
+    set_attributes(mount.as_fd(), attributes, MountAttrFlags::empty()).map_err(|e| e.source)?;
+    // If that did nothing, a program that looks whether it is so would execute itself for ever.
+    match fstatvfs(&mount).is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::RDONLY)) {
+        true => Ok(mount),
+        false => Err(io::ErrorKind::Unsupported.into()),
+    }
 }
 
 /// The path of this program, for who is started from it later; itself through procfs when no path leads to it any more.

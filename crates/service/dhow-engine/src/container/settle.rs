@@ -3,8 +3,10 @@
 //! A row is written by whoever starts a container or hears of its end. Between the two anybody may be killed, and the
 //! machine may be switched off. So who reads a row that depends on a process looks whether that process lives, by its
 //! identity. If it does not, the exit record in the run directory says how it ended, if a supervisor lived to write it.
-//! While a supervisor lives that has not, it is about to. Else nobody can tell: the exit status is lost.
+//! While a supervisor lives that has not, it is about to. Else nobody can tell: the exit status is lost. And if the process
+//! lives and no supervisor does, it gets one (`adopt`).
 
+use super::adopt;
 use super::again;
 use super::exited::{End, record, will_restart};
 use super::process;
@@ -23,6 +25,7 @@ pub(super) fn look(engine: &Engine, row: &ContainerRow) -> Result<Option<End>, E
     let watched = matches!(status, Status::Starting | Status::Running | Status::Paused);
     let Some(process) = row.state.process.as_ref().filter(|_| watched) else { return Ok(None) };
     if process::alive(process)? {
+        adopt::unless_watched(engine, row)?;
         return Ok(None);
     }
     let run_dir = engine.state.container_run_dir(&row.id);

@@ -36,6 +36,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         ["internal", "supervise"] => return ExitCode::from(dhow_supervisor::supervise::supervise()),
+        ["internal", "keep"] => return ExitCode::from(dhow_supervisor::keeper::keep()),
         ["--root", root, "--runroot", run_root, rest @ ..] => return internal(root, run_root, rest),
         _ => {}
     }

@@ -128,6 +128,11 @@ const COMMANDS: &[Command] = &[
     command(&["system", "check"], "Check the store, and with --repair remove what nothing owns", system::check::run),
     command(&["system", "events"], "Get real time events from the server", system::events::run),
     command(&["system", "info"], "Display system-wide information", system::info::run),
+    command(
+        &["system", "upgrade"],
+        "Let the processes beside running containers go on as this program",
+        system::upgrade::run,
+    ),
 ];
 
 /// Nouns, with what help says of them.
