@@ -13,7 +13,7 @@ mod talk;
 mod upgrade;
 
 pub use adopt::{Adoption, adopt};
-pub use detach::{UnknownKey, parse_detach_keys};
+pub use detach::{Scanner, UnknownKey, parse_detach_keys};
 pub use launch::{Waiting, launch};
 pub use upgrade::{Upgraded, upgrade};
 

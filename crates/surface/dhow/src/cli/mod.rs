@@ -141,7 +141,9 @@ const NOUNS: &[(&str, &str)] =
 
 /// Runs the command line and says how the process ends.
 pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
-    let ended = global::parse(args).and_then(|(globals, words)| dispatch(&globals, words));
+    let words = dhow_engine::container::words(args)
+        .map_err(|e| Failure::error(format!("cannot read the words that were put aside: {e}")));
+    let ended = words.and_then(global::parse).and_then(|(globals, words)| dispatch(&globals, words));
     ExitCode::from(match ended {
         Ok(code) => code,
         Err(failure) => failure.report(),

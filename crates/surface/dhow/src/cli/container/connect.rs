@@ -94,9 +94,13 @@ pub(super) fn stream(
     match connection.attend(terminal).map_err(failed)? {
         End::Exited(record) => {
             if manner.records {
-                container::exited(engine, id)?;
-                // Not said when that failed: then its supervisor does it.
-                connection.recorded();
+                match container::exited(engine, id) {
+                    Ok(_) => connection.recorded(),
+                    // Its supervisor tries next, and whoever looks at it later. How it ended is known all the same.
+                    Err(e) => {
+                        Failure::error(format!("the end of the container could not be recorded: {e}")).report();
+                    }
+                }
             }
             if record.code.is_none() {
                 lost();
