@@ -16,6 +16,7 @@ pub mod pidfd;
 pub mod process;
 mod raw;
 pub mod seccomp;
+pub mod shared;
 pub mod signal;
 pub mod terminal;
 pub mod tree;

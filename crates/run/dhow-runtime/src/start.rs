@@ -130,6 +130,16 @@ impl Starting {
         self.set_up.process.pid()
     }
 
+    /// Its pidfd.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.set_up.process.pidfd()
+    }
+
+    /// Takes the master of its terminal, which [`release`](Starting::release) would give.
+    pub fn take_terminal(&mut self) -> Option<OwnedFd> {
+        self.set_up.terminal.take()
+    }
+
     /// Opens the gate, and returns once the program of the container has been executed.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! `client/detach.rs`, signals in `client/signals.rs`. Knows nothing of what a container is for.
 
 mod adopt;
+mod back;
 mod detach;
 mod launch;
 mod signals;
@@ -15,15 +16,17 @@ mod upgrade;
 pub use adopt::{Adoption, adopt};
 pub use detach::{Scanner, UnknownKey, parse_detach_keys};
 pub use launch::{Waiting, launch};
+pub(crate) use upgrade::ask_to_upgrade;
 pub use upgrade::{Upgraded, upgrade};
 
-use crate::plan::{ExitRecord, VERSION};
-use crate::supervise::{address, open_directory};
-use crate::wire::{Inbox, Message};
+use crate::plan::ExitRecord;
+use crate::supervise::{SOCKET, address, open_directory};
+use crate::wire::{self, Inbox, Message};
+use back::Back;
 use dhow_runtime::RuntimeError;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::io;
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use talk::Talk;
 
@@ -73,6 +76,29 @@ fn failed(operation: &'static str) -> impl Fn(io::Error) -> ClientError {
     move |source| ClientError::Io { operation, source }
 }
 
+/// A socket that leads to the supervisor of this run directory.
+fn connect(run_dir: &Path) -> Result<OwnedFd, ClientError> {
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+        .map_err(|e| failed("make a socket")(e.into()))?;
+    let connected = open_directory(run_dir)
+        .and_then(|directory| Ok(rustix::net::connect(&socket, &address(directory.as_fd(), SOCKET)?)?));
+    match connected {
+        Ok(()) => Ok(socket),
+        Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            Err(ClientError::NotRunning)
+        }
+        Err(e) => Err(failed("connect to the supervisor")(e)),
+    }
+}
+
+/// A connection that is closed at the other end is no error.
+fn closed(error: io::Error) -> io::Result<bool> {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Ok(false),
+        _ => Err(error),
+    }
+}
+
 /// A connection to a supervisor.
 #[derive(Debug)]
 pub struct Connection {
@@ -86,7 +112,7 @@ pub enum End {
     Exited(ExitRecord),
     /// The user typed the detach keys.
     Detached,
-    /// The supervisor is gone. Whoever wants to go on connects again to the one that takes its place.
+    /// The supervisor is gone, and nobody has taken its place.
     Lost,
 }
 
@@ -114,36 +140,29 @@ impl Connection {
     /// # Errors
     /// [`ClientError::NotRunning`].
     pub fn open(run_dir: &Path, streams: Streams) -> Result<Connection, ClientError> {
-        let flags = SocketFlags::CLOEXEC;
-        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
-            .map_err(|e| failed("make a socket")(e.into()))?;
-        let connected = open_directory(run_dir)
-            .and_then(|directory| Ok(rustix::net::connect(&socket, &address(directory.as_fd())?)?));
-        match connected {
-            Ok(()) => {}
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+        let socket = connect(run_dir)?;
+        let mut talk = Talk { socket, inbox: Inbox::default(), child: None, back: None };
+        let hello = Message::Hello { version: 1, streams: streams.bits() | wire::SPEAKS_2 };
+        let mut back = Back::new(run_dir, streams.bits());
+        let of_supervisor = failed("understand the supervisor");
+        let mut greeted = talk.tell(hello).map(|()| true);
+        loop {
+            // It ended while we came in, where nothing is answered.
+            if !greeted.and_then(|_| talk.wait()).or_else(closed).map_err(failed("greet the supervisor"))? {
                 return Err(ClientError::NotRunning);
             }
-            Err(e) => return Err(failed("connect to the supervisor")(e)),
-        }
-        let mut talk = Talk { socket, inbox: Inbox::default(), child: None };
-        let greeted =
-            talk.tell(Message::Hello { version: VERSION, streams: streams.bits() }).and_then(|()| talk.wait());
-        match greeted {
-            Ok(true) => {}
-            // It ended while we came in.
-            Ok(false) => return Err(ClientError::NotRunning),
-            Err(e) if matches!(e.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => {
-                return Err(ClientError::NotRunning);
+            match talk.inbox.next().map_err(&of_supervisor)? {
+                Some(Message::Welcome { version: 1 }) => break,
+                Some(Message::Welcome { version }) => wire::known(version).map_err(&of_supervisor)?,
+                Some(numbers @ Message::Numbers { .. }) => {
+                    back.note(&numbers);
+                    break;
+                }
+                _ => return Err(of_supervisor(io::ErrorKind::InvalidData.into())),
             }
-            Err(e) => return Err(failed("greet the supervisor")(e)),
+            greeted = Ok(true);
         }
-        match talk.inbox.next().map_err(failed("understand the supervisor"))? {
-            Some(Message::Welcome { version }) => {
-                crate::plan::known(version).map_err(failed("understand the supervisor"))?
-            }
-            _ => return Err(failed("understand the supervisor")(io::ErrorKind::InvalidData.into())),
-        }
+        talk.back = Some(back);
         Ok(Connection { talk })
     }
 
@@ -156,6 +175,9 @@ impl Connection {
     /// # Errors
     /// Of reading input and writing output.
     pub fn stream(mut self, terminal: Terminal<'_>, records: bool) -> Result<End, ClientError> {
+        if records {
+            self.will_record();
+        }
         let end = self.attend(terminal)?;
         self.conclude(&end, records);
         Ok(end)
@@ -175,6 +197,9 @@ impl Connection {
     /// # Errors
     /// Of the socket.
     pub fn wait(mut self, records: bool) -> Result<End, ClientError> {
+        if records {
+            self.will_record();
+        }
         let end = self.await_end()?;
         self.conclude(&end, records);
         Ok(end)
@@ -186,12 +211,29 @@ impl Connection {
     /// Of the socket.
     pub fn await_end(&mut self) -> Result<End, ClientError> {
         let of_socket = failed("hear from the supervisor");
-        while self.talk.wait().map_err(&of_socket)? {
-            if let Some(Message::Exited(bytes)) = self.talk.inbox.next().map_err(&of_socket)? {
-                return Ok(End::Exited(ExitRecord::from_bytes(bytes).map_err(&of_socket)?));
+        loop {
+            while self.talk.wait().map_err(&of_socket)? {
+                let message = self.talk.inbox.next().map_err(&of_socket)?;
+                if let Some(Message::Exited(bytes)) = message {
+                    return Ok(End::Exited(ExitRecord::from_bytes(bytes).map_err(&of_socket)?));
+                }
+                if let (Some(back), Some(message)) = (&mut self.talk.back, message) {
+                    back.note(&message);
+                }
+            }
+            if !self.talk.come_back() {
+                return self.talk.how_it_ended();
             }
         }
-        Ok(End::Lost)
+    }
+
+    /// Says that [`recorded`](Connection::recorded) will follow, so that the supervisor waits for it.
+    pub fn will_record(&mut self) {
+        if let Some(back) = &mut self.talk.back
+            && back.records()
+        {
+            let _ = self.talk.tell(Message::Records);
+        }
     }
 
     /// Tells the supervisor that the end of the container has been written down.

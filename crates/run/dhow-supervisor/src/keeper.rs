@@ -1,20 +1,100 @@
-//! The keeper: one process per run root that holds copies of what supervisors must not lose.
+//! The keeper: one process per run root that holds what supervisors must not lose.
+//!
+//! It is dumb: no ledger, no policy, nothing in the way of data. Over a connection for each it holds copies of a
+//! supervisor's descriptors, and knows nothing of them. A connection that is closed without a word means that the supervisor
+//! died: another is started with the same descriptors. See `supervise/resume.rs` for what they are.
+//!
+//! ```text
+//!     <run root>/<store id>/
+//!         keeper.lock    flock, held by the keeper for life
+//!         keeper.sock    0600; supervisors, and who upgrades it
+//!
+//!     supervisor   K (and descriptors) --->  keeper     again when they have changed; no answer is waited for
+//!                  L ------------------->               the container has ended
+//!                  closed -------------->               killed: a successor is started, with `t` as its first message
+//! ```
+//!
+//! A message that was sent survives its sender, so nobody waits for the keeper. Whoever finds none hires one: he takes the
+//! lock, listens in its place, and hands both to the new process (`hire.rs`). A keeper that has held nothing for a while
+//! ends. The other half, in a supervisor, is `supervise/keeping.rs`.
 
-use crate::client::{ClientError, Upgraded};
+mod hire;
+mod serve;
+mod succession;
+
+pub(crate) use hire::reach;
+pub use hire::upgrade;
+
+use crate::plan::KeeperPlan;
+use crate::supervise::{OOM_SCORE, Talk, enter_group, settle_in, take_standard_input};
+use crate::wire::{self, Message};
+use dhow_runtime::cgroup::Hierarchies;
+use serde::{Deserialize, Serialize};
+use serve::Keeper;
+use std::ffi::OsString;
 use std::io;
-use std::os::fd::BorrowedFd;
-use std::path::Path;
+use std::path::PathBuf;
 
-/// The body of `dhow internal keep`. Returns the exit status of the process.
-pub fn keep() -> u8 {
-    1
+const LOCK: &str = "keeper.lock";
+const SOCKET: &str = "keeper.sock";
+
+/// What is to be done with descriptors: the payload of [`Message::Keep`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Order {
+    version: u32,
+    /// The arguments of a successor, its name first.
+    supervise: Vec<OsString>,
+    /// How many came along.
+    descriptors: usize,
+    /// From keeper to keeper: whether the first of them is the connection to the supervisor.
+    #[serde(default)]
+    connected: bool,
 }
 
-/// Asks the keeper of this directory (`<run root>/<store id>`) to go on as `program`, as
-/// [`client::upgrade`](crate::client::upgrade) does.
-///
-/// # Errors
-/// As there.
-pub fn upgrade(_dir: &Path, _program: BorrowedFd<'_>) -> Result<Upgraded, ClientError> {
-    Err(ClientError::Io { operation: "upgrade", source: io::ErrorKind::Unsupported.into() })
+impl Order {
+    pub(crate) fn new(plan: &KeeperPlan, descriptors: usize) -> Order {
+        Order { version: 1, supervise: plan.supervise.clone(), descriptors, connected: false }
+    }
+}
+
+/// What a new keeper is told: the payload of its first [`Message::Keep`], which the lock and the listening socket come with.
+#[derive(Debug, Serialize, Deserialize)]
+struct Post {
+    version: u32,
+    /// Where keeper.sock is.
+    dir: PathBuf,
+    /// The control group of supervisors.
+    group: Option<PathBuf>,
+}
+
+/// The body of `dhow internal keep`, with a socket as its standard input. Returns the exit status of the process.
+pub fn keep() -> u8 {
+    u8::from(begin().and_then(|mut keeper| keeper.run()).is_err())
+}
+
+fn begin() -> io::Result<Keeper> {
+    settle_in(c"dhow-keeper")?;
+    let _ = rustix::process::setsid();
+    rustix::process::chdir("/")?;
+    let _ = std::fs::write(OOM_SCORE, "-999");
+    let mut talk = Talk::over(take_standard_input()?);
+    talk.wait()?;
+    match talk.inbox.next()? {
+        Some(Message::Keep(bytes)) => {
+            let post: Post = serde_json::from_slice(bytes)?;
+            if let (Some(path), Ok(on)) = (&post.group, Hierarchies::detect())
+                && let Ok(Some(group)) = enter_group(&on, path)
+            {
+                let _ = group.join();
+            }
+            let mut descriptors = talk.descriptors.into_iter();
+            let mut next = || descriptors.next().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData));
+            Keeper::new(post.dir, next()?, next()?)
+        }
+        Some(Message::Resume { version }) => {
+            wire::known(version)?;
+            succession::take_up(talk)
+        }
+        _ => Err(io::ErrorKind::InvalidData.into()),
+    }
 }

@@ -29,6 +29,7 @@ mod write;
 pub use decode::decode;
 pub use read::{read, read_until};
 pub use write::Writer;
+pub(crate) use write::{Mark, Progress};
 
 /// Which stream a chunk came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

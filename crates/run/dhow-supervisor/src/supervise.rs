@@ -5,7 +5,7 @@
 //! ```text
 //!     executed by `client::launch`, a socket as its standard input
 //!       start.rs   session, lock, socket, control group, seccomp, stdio, the container up to its gate; Go; log
-//!       watch.rs   one poll loop: the process, its output, input, clients
+//!       watch.rs   one poll loop: the process, its output (pump.rs), input, clients
 //!         resume.rs  once it has run for a while: the same program executed anew, with the same pid, children,
 //!                    descriptors and locks, but without the memory of the start
 //!       end.rs     reap, drain, log, control group, exit record, clients, Plan::exited
@@ -15,26 +15,34 @@
 //!
 //! # When it is killed
 //!
-//! The container goes on, and so does everything that needs only its pid and control group. Lost is what the supervisor
-//! alone held: a begun line of output, input on its way, and the exit status. The ends of pipes and terminals close with
-//! it, so the container meets end-of-file on its input, SIGPIPE on its output, or SIGHUP from its terminal. All that is
-//! needed to go on is in descriptors and a few words (`resume.rs`), so that another process can hold them in reserve.
+//! The container goes on, and so does everything that needs only its pid and control group. The keeper (`keeping.rs`,
+//! [`crate::keeper`]) has copies of all descriptors since before the gate was opened, and starts another supervisor, which
+//! takes up (`resume.rs`) in the middle of what the journal (`journal.rs`) says; clients come back to it. When the keeper
+//! is killed, the supervisors start another. When all are killed at once, somebody who looks after the container has it
+//! adopted (`adopt.rs`): then input and terminals are lost, and output is not.
 
+mod adopt;
 mod clients;
 mod end;
 mod input;
+mod journal;
+mod keeping;
+mod pump;
 mod resume;
 mod start;
+mod status;
 #[cfg(test)]
 mod tests;
 mod watch;
 
-pub(crate) use start::{address, open_directory};
+pub(crate) use start::{OOM_SCORE, SOCKET, address, enter_group, listen_as, open_directory};
+pub(crate) use watch::is_this;
 
 use crate::wire::{self, Inbox, Message};
 use dhow_sys::passing;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::DumpableBehavior;
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -60,32 +68,47 @@ pub fn supervise() -> u8 {
 }
 
 fn begin() -> io::Result<Option<watch::Watch>> {
-    passing::keep_back()?;
-    // Nobody may look into it through /proc, not even from a user namespace that it enters.
-    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    let _ = rustix::thread::set_name(c"dhow-supervisor");
-    dhow_runtime::rlimits::lift();
-    for signal in UNHEARD {
-        // A handler and not SIG_IGN, which the container would inherit.
-        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
-    }
+    settle_in(c"dhow-supervisor")?;
     let mut talk = Talk::over(take_standard_input()?);
     talk.wait()?;
     match talk.inbox.next()? {
         Some(Message::Hello { version, streams }) => {
-            crate::plan::known(version)?;
+            wire::known(version)?;
             Ok(start::launch(talk, streams))
         }
         Some(Message::Resume { version }) => {
-            crate::plan::known(version)?;
-            resume::take_up(talk.descriptors).map(Some)
+            wire::known(version)?;
+            resume::take_up(talk.descriptors, None).map(Some)
+        }
+        Some(Message::Succeed { version }) => {
+            wire::known(version)?;
+            let _ = rustix::process::setsid();
+            resume::take_up(talk.descriptors, Some(talk.socket)).map(Some)
+        }
+        Some(Message::Adopt(bytes)) => {
+            let adoption = serde_json::from_slice(bytes)?;
+            Ok(adopt::adopt(&talk, &adoption))
         }
         _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }
 
+/// What a process of ours does first that lives for long.
+pub(crate) fn settle_in(name: &CStr) -> io::Result<()> {
+    passing::keep_back()?;
+    // Nobody may look into it through /proc, not even from a user namespace that it enters.
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    let _ = rustix::thread::set_name(name);
+    dhow_runtime::rlimits::lift();
+    for signal in UNHEARD {
+        // A handler and not SIG_IGN, which the container would inherit.
+        signal_hook::flag::register(signal, Arc::new(AtomicBool::new(false)))?;
+    }
+    Ok(())
+}
+
 /// The socket, out of the way of the container's standard streams; `/dev/null` takes its place.
-fn take_standard_input() -> io::Result<OwnedFd> {
+pub(crate) fn take_standard_input() -> io::Result<OwnedFd> {
     let socket = rustix::io::fcntl_dupfd_cloexec(io::stdin().as_fd(), 3)?;
     let null = rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())?;
     rustix::stdio::dup2_stdin(&null)?;
@@ -93,14 +116,14 @@ fn take_standard_input() -> io::Result<OwnedFd> {
 }
 
 /// A blocking conversation with the launcher.
-struct Talk {
-    socket: OwnedFd,
-    inbox: Inbox,
-    descriptors: Vec<OwnedFd>,
+pub(crate) struct Talk {
+    pub(crate) socket: OwnedFd,
+    pub(crate) inbox: Inbox,
+    pub(crate) descriptors: Vec<OwnedFd>,
 }
 
 impl Talk {
-    fn over(socket: OwnedFd) -> Talk {
+    pub(crate) fn over(socket: OwnedFd) -> Talk {
         Talk { socket, inbox: Inbox::default(), descriptors: Vec::new() }
     }
 
@@ -108,7 +131,7 @@ impl Talk {
     ///
     /// # Errors
     /// `UnexpectedEof` when the other end is closed.
-    fn wait(&mut self) -> io::Result<()> {
+    pub(crate) fn wait(&mut self) -> io::Result<()> {
         // Little at first: of the memory that a lean supervisor has touched, each page counts as often as there are
         // containers.
         let mut bytes = vec![0; 256];
@@ -124,7 +147,7 @@ impl Talk {
         Ok(())
     }
 
-    fn tell(&self, message: Message<'_>) -> io::Result<()> {
+    pub(crate) fn tell(&self, message: Message<'_>) -> io::Result<()> {
         let bytes = message.to_bytes();
         let mut rest = &bytes[..];
         while !rest.is_empty() {

@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 /// A process that ends, and is reaped, unless it is kept.
@@ -28,6 +28,10 @@ impl Held {
 
     pub(super) fn pid(&self) -> u32 {
         self.process.as_ref().expect("it is only taken by what consumes us").pid
+    }
+
+    pub(super) fn pidfd(&self) -> BorrowedFd<'_> {
+        self.process.as_ref().expect("it is only taken by what consumes us").pidfd.as_fd()
     }
 
     /// Lets it live.

@@ -1,28 +1,57 @@
 //! Watching a container again whose supervisor and keeper were both killed.
 
-use super::{ClientError, failed};
+use super::launch::{pair, spawn};
+use super::{ClientError, Talk, failed};
 use crate::plan::Plan;
+use crate::wire::{Inbox, Message, PLAN_MAX};
 use dhow_sys::process::ProcessIdentity;
+use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
 
 /// What is known of a container that nobody watches.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Adoption {
     /// As it was started; only what is needed after the start counts.
     pub plan: Plan,
     /// Its first process.
+    #[serde(with = "Identity")]
     pub process: ProcessIdentity,
     /// When it was started, nanoseconds since the Unix epoch.
     pub started: i64,
 }
 
+/// As it goes over the socket.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "ProcessIdentity")]
+struct Identity {
+    boot_id: String,
+    pid_namespace: u64,
+    pid: u32,
+    start_time: u64,
+}
+
 /// Starts a supervisor for a container that has lost its own. Returns once it is supervised again, by this or by
-/// another.
+/// another. `program` and `arguments` are as for [`launch`](super::launch()).
 ///
 /// # Errors
-/// [`ClientError::NotRunning`] when the process has ended.
-pub fn adopt(_program: &Path, _arguments: &[&OsStr], _adoption: &Adoption) -> Result<(), ClientError> {
-    Err(failed("adopt")(io::ErrorKind::Unsupported.into()))
+/// [`ClientError::NotRunning`] when the process has ended or cannot be watched.
+pub fn adopt(program: &Path, arguments: &[&OsStr], adoption: &Adoption) -> Result<(), ClientError> {
+    let json = serde_json::to_vec(adoption).map_err(|e| failed("write the plan")(e.into()))?;
+    if json.len() > PLAN_MAX {
+        return Err(failed("write the plan")(io::ErrorKind::FileTooLarge.into()));
+    }
+    let (ours, theirs) = pair().map_err(failed("make a socket"))?;
+    let child = spawn(program, arguments, theirs).map_err(failed("start a supervisor"))?;
+    let mut talk = Talk { socket: ours, inbox: Inbox::default(), child: Some(child), back: None };
+    let answered = talk.tell(Message::Adopt(&json)).and_then(|()| talk.wait());
+    match answered.is_ok_and(|answered| answered) {
+        // One who came too late ends now; one who watches is a child of ours for as long as we are there.
+        true => Ok(()),
+        false => {
+            talk.reap();
+            Err(ClientError::NotRunning)
+        }
+    }
 }

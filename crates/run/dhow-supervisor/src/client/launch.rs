@@ -1,5 +1,6 @@
 //! Starting a supervisor, and through it a container as far as its gate.
 
+use super::back::Back;
 use super::talk::{Cause, Said, Talk};
 use super::{ClientError, Connection, Streams, failed};
 use crate::plan::Plan;
@@ -21,6 +22,7 @@ pub struct Waiting {
     /// Clock ticks since boot, as [`dhow_sys::process::ProcessIdentity`] has it.
     pub start_time: u64,
     id: String,
+    back: Option<Back>,
     /// None once the gate was opened.
     talk: Option<Talk>,
 }
@@ -49,7 +51,7 @@ pub fn launch(
     }
     let (ours, theirs) = pair().map_err(failed("make a socket"))?;
     let child = spawn(program, arguments, theirs).map_err(failed("start a supervisor"))?;
-    let mut talk = Talk { socket: ours, inbox: Inbox::default(), child: Some(child) };
+    let mut talk = Talk { socket: ours, inbox: Inbox::default(), child: Some(child), back: None };
     let waiting = talk.present(&json, &descriptors, attach).and_then(|()| {
         drop(descriptors);
         loop {
@@ -61,16 +63,19 @@ pub fn launch(
         }
     });
     match waiting {
-        Ok((pid, start_time)) => Ok(Waiting { pid, start_time, id: plan.id.clone(), talk: Some(talk) }),
+        Ok((pid, start_time)) => {
+            let back = Back::new(&plan.run_dir, attach.bits()).from_the_start(pid, start_time);
+            Ok(Waiting { pid, start_time, id: plan.id.clone(), back: Some(back), talk: Some(talk) })
+        }
         Err(cause) => Err(talk.explain(cause, &plan.id)),
     }
 }
 
-fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?)
 }
 
-fn spawn(program: &Path, arguments: &[&OsStr], socket: OwnedFd) -> io::Result<Child> {
+pub(super) fn spawn(program: &Path, arguments: &[&OsStr], socket: OwnedFd) -> io::Result<Child> {
     // Kept until the program has been executed.
     let mount = read_only(program).ok();
     let path = mount
@@ -95,12 +100,15 @@ impl Waiting {
     /// [`RuntimeError::Exec`] among others: the container has ended then.
     pub fn open(mut self) -> Result<Connection, ClientError> {
         let mut talk = self.talk.take().expect("only opening takes it, and uses this up");
+        talk.back = self.back.take();
         let outcome = talk.tell(Message::Go).map_err(Cause::from).and_then(|()| match talk.hear()? {
             Said::Failed(failure) => Err(Cause::Failure(failure)),
             Said::Waiting { .. } | Said::Other => Ok(()),
         });
         match outcome {
             Ok(()) => Ok(Connection { talk }),
+            // It was killed after it had opened the gate, and there is another: the container runs.
+            Err(Cause::BrokenOff) if talk.come_back() => Ok(Connection { talk }),
             Err(cause) => Err(talk.explain(cause, &self.id)),
         }
     }

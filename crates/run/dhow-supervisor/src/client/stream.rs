@@ -4,6 +4,7 @@
 //! One poll loop. The caller's descriptors may be shared with other processes, so they are never made non-blocking: input
 //! is read when there is some, and output written in pieces that a pipe with any room takes.
 
+use super::back::Back;
 use super::detach::Scanner;
 use super::signals::Signals;
 use super::talk::Talk;
@@ -121,15 +122,37 @@ impl Session<'_, '_> {
             }
             if socket && self.shown.is_done() && !self.talk.receive().map_err(failed("hear from the supervisor"))? {
                 while self.end.is_none() && self.shown.is_done() && self.next_message()? {}
-                self.end.get_or_insert(End::Lost);
+                self.lost()?;
             }
         }
+    }
+
+    /// The connection is closed: to whom there is instead, if nothing is left of what came over it.
+    fn lost(&mut self) -> Result<(), ClientError> {
+        if self.end.is_some() || !self.shown.is_done() {
+            return Ok(());
+        }
+        if !self.talk.come_back() {
+            self.end = Some(self.talk.how_it_ended()?);
+            return Ok(());
+        }
+        self.cut_off = false;
+        self.outgoing.clear();
+        self.tell_size();
+        if let Some(back) = &self.talk.back {
+            back.again(&mut self.outgoing);
+        }
+        Ok(())
     }
 
     /// Takes the next message that has come whole; false when there is none.
     fn next_message(&mut self) -> Result<bool, ClientError> {
         let of_socket = failed("understand the supervisor");
-        match self.talk.inbox.next().map_err(&of_socket)? {
+        let message = self.talk.inbox.next().map_err(&of_socket)?;
+        if let (Some(back), Some(message)) = (&mut self.talk.back, &message) {
+            back.note(message);
+        }
+        match message {
             Some(message @ (Message::Stdout(bytes) | Message::Stderr(bytes))) => {
                 self.shown.is_stderr = matches!(message, Message::Stderr(_));
                 self.shown.bytes.clear();
@@ -157,7 +180,8 @@ impl Session<'_, '_> {
         };
         let socket = add(!of_socket.is_empty(), self.talk.socket.as_fd(), of_socket);
         let output = add(!self.shown.is_done(), target, PollFlags::OUT);
-        let reads = self.input.filter(|_| self.outgoing.len() < OUTGOING_MAX);
+        let under_way = self.talk.back.as_ref().map_or(0, Back::under_way);
+        let reads = self.input.filter(|_| self.outgoing.len() < OUTGOING_MAX && under_way < 2 * OUTGOING_MAX);
         let input = reads.and_then(|input| add(true, input, PollFlags::IN));
         match poll(&mut fds, None) {
             Ok(_) => {}
@@ -193,12 +217,18 @@ impl Session<'_, '_> {
             Ok(0) | Err(Errno::IO) => {
                 Message::EndOfInput.put(&mut self.outgoing);
                 self.input = None;
+                if let Some(back) = &mut self.talk.back {
+                    back.ended();
+                }
             }
             Ok(n) => {
                 let mut passed = Vec::new();
                 let detached = self.keys.scan(&bytes[..n], &mut passed);
                 if !passed.is_empty() {
                     Message::Input(&passed).put(&mut self.outgoing);
+                    if let Some(back) = &mut self.talk.back {
+                        back.sent(&passed);
+                    }
                 }
                 return Ok(detached);
             }
@@ -215,8 +245,11 @@ impl Session<'_, '_> {
             // It takes nothing any more; what it said before is still to be read.
             Err(_) => {
                 self.outgoing.clear();
-                self.input = None;
                 self.cut_off = true;
+                // Who comes back may go on.
+                if self.talk.back.is_none() {
+                    self.input = None;
+                }
             }
         }
     }

@@ -1,8 +1,8 @@
 //! A conversation with a supervisor: messages out, messages in, and why it broke off.
 
+use super::back::Back;
 use super::{ClientError, Streams};
 use crate::failure::Failure;
-use crate::plan::VERSION;
 use crate::wire::{self, DATA_MAX, Inbox, Message};
 use dhow_sys::passing;
 use std::io;
@@ -36,11 +36,14 @@ pub(super) struct Talk {
     pub(super) socket: OwnedFd,
     pub(super) inbox: Inbox,
     pub(super) child: Option<Child>,
+    /// None: who is lost is lost.
+    pub(super) back: Option<Back>,
 }
 
 impl Talk {
     pub(super) fn present(&self, plan: &[u8], descriptors: &[OwnedFd], attach: Streams) -> Result<(), Cause> {
-        let hello = Message::Hello { version: VERSION, streams: attach.bits() }.to_bytes();
+        let streams = attach.bits() | wire::SPEAKS_2 | wire::RECORDS;
+        let hello = Message::Hello { version: 1, streams }.to_bytes();
         let fds: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
         let sent = passing::send(self.socket.as_fd(), &hello, &fds)?;
         self.send(&hello[sent..])?;

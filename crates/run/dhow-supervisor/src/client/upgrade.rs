@@ -1,8 +1,10 @@
-//! Having a supervisor go on as another program.
+//! Having a supervisor, or the keeper, go on as another program.
 
-use super::{ClientError, failed};
+use super::{ClientError, Streams, Talk, connect, failed};
+use crate::wire::{self, Inbox, Message};
+use dhow_sys::passing;
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 /// What became of an upgrade.
@@ -20,8 +22,48 @@ pub enum Upgraded {
 
 /// Asks the supervisor of this run directory to go on as `program`: the file, open on a read-only mount of its own.
 ///
+/// It executes itself anew with everything that it holds. The container does not notice, nor does who is attached.
+///
 /// # Errors
 /// Of the conversation; why the program could not be executed, the old one goes on then.
-pub fn upgrade(_run_dir: &Path, _program: BorrowedFd<'_>) -> Result<Upgraded, ClientError> {
-    Err(failed("upgrade")(io::ErrorKind::Unsupported.into()))
+pub fn upgrade(run_dir: &Path, program: BorrowedFd<'_>) -> Result<Upgraded, ClientError> {
+    match connect(run_dir) {
+        Ok(socket) => ask_to_upgrade(socket, program),
+        Err(ClientError::NotRunning) => Ok(Upgraded::NotRunning),
+        Err(e) => Err(e),
+    }
+}
+
+/// The same, over a connection to anybody who understands it.
+pub(crate) fn ask_to_upgrade(socket: OwnedFd, program: BorrowedFd<'_>) -> Result<Upgraded, ClientError> {
+    let of_socket = failed("talk about the upgrade");
+    let mut talk = Talk { socket, inbox: Inbox::default(), child: None, back: None };
+    let streams = Streams::default().bits() | wire::SPEAKS_2;
+    talk.tell(Message::Hello { version: 1, streams }).map_err(&of_socket)?;
+    let mut asked = false;
+    loop {
+        if !talk.wait().map_err(&of_socket)? {
+            // It ended meanwhile, or took the program and died of it.
+            return if asked { Err(of_socket(io::ErrorKind::UnexpectedEof.into())) } else { Ok(Upgraded::NotRunning) };
+        }
+        match talk.inbox.next().map_err(&of_socket)? {
+            Some(Message::Welcome { .. }) if asked => return Ok(Upgraded::Done),
+            Some(Message::Welcome { version: 1 }) => return Ok(Upgraded::TooOld),
+            Some(Message::Welcome { .. }) => {
+                asked = true;
+                passing::send(talk.socket.as_fd(), &Message::Upgrade.to_bytes(), &[program]).map_err(&of_socket)?;
+            }
+            Some(Message::Answer(wire::SAME)) => return Ok(Upgraded::Same),
+            Some(Message::Answer(wire::BUSY)) => {
+                return Err(failed("upgrade a supervisor that cannot write its log")(
+                    io::ErrorKind::StorageFull.into(),
+                ));
+            }
+            Some(Message::Answer(_)) => {
+                return Err(failed("execute the new program")(io::ErrorKind::InvalidInput.into()));
+            }
+            Some(Message::Exited(_)) => return Ok(Upgraded::NotRunning),
+            _ => {}
+        }
+    }
 }

@@ -5,6 +5,7 @@ use super::{LINE_MAX, Stream, repair, rotate};
 use crate::plan::LogPlan;
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 /// Bytes that are held back while they cannot be written.
@@ -13,6 +14,29 @@ const HELD_MAX: usize = 1024 * 1024;
 /// Capacity above which a buffer is given back once it is empty.
 const KEEP_CAPACITY: usize = 512 * 1024;
 
+/// Who writes down how far a chunk of output has got, so that another writer can go on from there.
+pub(crate) trait Progress {
+    /// What is written next goes to this file (device and inode), which has this size.
+    fn writing(&self, file: (u64, u64), size: u64);
+    /// The text of so many bytes of the chunk is in the file, and no more; another file may be next.
+    fn reached(&self, consumed: usize);
+}
+
+/// Nobody does.
+impl Progress for () {
+    fn writing(&self, _: (u64, u64), _: u64) {}
+    fn reached(&self, _: usize) {}
+}
+
+/// The file, and its size, to which a writer wrote when it was killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// Device and inode.
+    pub(crate) file: (u64, u64),
+    /// Before the text of the chunk at hand.
+    pub(crate) size: u64,
+}
+
 /// Appends to a log.
 #[derive(Debug)]
 pub struct Writer {
@@ -20,8 +44,12 @@ pub struct Writer {
     max_size: Option<u64>,
     max_files: u32,
     file: File,
+    /// Device and inode of `file`.
+    identity: (u64, u64),
     /// Bytes in `file`.
     size: u64,
+    /// So much of what is to be written next is in the file already.
+    skip: u64,
     /// The file was rotated away, and its successor could not be made yet.
     superseded: bool,
     /// Begun and not ended lines of stdout and stderr, at most [`LINE_MAX`].
@@ -40,21 +68,7 @@ impl Writer {
     /// # Errors
     /// Of the file system.
     pub fn open(plan: &LogPlan) -> io::Result<Writer> {
-        let file = rotate::open_current(&plan.path)?;
-        repair::complete(&file)?;
-        let size = file.metadata()?.len();
-        Ok(Writer {
-            path: plan.path.clone(),
-            max_size: plan.max_size,
-            max_files: plan.max_files.max(1),
-            file,
-            size,
-            superseded: false,
-            begun: [Vec::new(), Vec::new()],
-            out: Vec::new(),
-            cut: Vec::new(),
-            lost: 0,
-        })
+        Writer::resume(plan, [Vec::new(), Vec::new()], None)
     }
 
     /// Goes on where another writer left off: with the lines that it had begun.
@@ -62,7 +76,36 @@ impl Writer {
     /// # Errors
     /// As [`open`](Writer::open).
     pub fn take_up(plan: &LogPlan, begun: [Vec<u8>; 2]) -> io::Result<Writer> {
-        Ok(Writer { begun, ..Writer::open(plan)? })
+        Writer::resume(plan, begun, None)
+    }
+
+    /// The same; with a mark, that writer was killed at it, and the rest of its chunk is to be written first.
+    pub(crate) fn resume(plan: &LogPlan, begun: [Vec<u8>; 2], mark: Option<Mark>) -> io::Result<Writer> {
+        let file = rotate::open_current(&plan.path)?;
+        let (identity, length) = describe(&file)?;
+        let mark = mark.filter(|mark| mark.file == identity && mark.size <= length);
+        let (size, skip) = match mark {
+            // What looks like a line that was cut off is completed by the rest of the chunk.
+            Some(Mark { size, .. }) => (size, length - size),
+            None => {
+                repair::complete(&file)?;
+                (describe(&file)?.1, 0)
+            }
+        };
+        Ok(Writer {
+            path: plan.path.clone(),
+            max_size: plan.max_size,
+            max_files: plan.max_files.max(1),
+            file,
+            identity,
+            size,
+            skip,
+            superseded: false,
+            begun,
+            out: Vec::new(),
+            cut: Vec::new(),
+            lost: 0,
+        })
     }
 
     /// Adds a chunk of output as it came. Lines are kept together up to 16 KiB, as docker does.
@@ -70,6 +113,12 @@ impl Writer {
     /// # Errors
     /// Of the file system; nothing is lost that a later call can write.
     pub fn write(&mut self, stream: Stream, bytes: &[u8], now: i64) -> io::Result<()> {
+        self.append(stream, bytes, now, &())
+    }
+
+    /// The same, as somebody follows who could go on. Not while something is held back: that is lost with this writer.
+    pub(crate) fn append(&mut self, stream: Stream, bytes: &[u8], now: i64, progress: &dyn Progress) -> io::Result<()> {
+        let progress = if self.held_back() == 0 && self.lost == 0 { progress } else { &() };
         let stamp = Stamp::new(now);
         let mut rest = bytes;
         let mut outcome = Ok(());
@@ -93,9 +142,9 @@ impl Writer {
                 let line = std::mem::take(begun);
                 entry(&mut self.out, &line, stream, &stamp);
             }
-            outcome = self.rotate_if_full(&stamp).and(outcome);
+            outcome = self.rotate_if_full(&stamp, progress, bytes.len() - rest.len()).and(outcome);
         }
-        self.flush(&stamp).and(outcome)
+        self.flush(&stamp, progress).and(outcome)
     }
 
     /// Tries again to write what is held back.
@@ -103,7 +152,7 @@ impl Writer {
     /// # Errors
     /// Of the file system, as [`write`](Writer::write).
     pub fn retry(&mut self, now: i64) -> io::Result<()> {
-        self.flush(&Stamp::new(now))
+        self.flush(&Stamp::new(now), &())
     }
 
     /// Bytes of whole entries that could not be written yet.
@@ -121,6 +170,11 @@ impl Writer {
     /// # Errors
     /// Of the file system.
     pub fn finish(&mut self, now: i64) -> io::Result<()> {
+        self.conclude(now, &())
+    }
+
+    /// The same, as somebody follows.
+    pub(crate) fn conclude(&mut self, now: i64, progress: &dyn Progress) -> io::Result<()> {
         let stamp = Stamp::new(now);
         for stream in [Stream::Stdout, Stream::Stderr] {
             let line = std::mem::take(&mut self.begun[stream as usize]);
@@ -128,7 +182,7 @@ impl Writer {
                 entry(&mut self.out, &line, stream, &stamp);
             }
         }
-        self.flush(&stamp)
+        self.flush(&stamp, progress)
     }
 
     /// Flushes the file and those it was rotated to to the disk.
@@ -154,10 +208,11 @@ impl Writer {
     }
 
     /// As docker, a file is full once it has reached the size; the entry that reached it is still in it.
-    fn rotate_if_full(&mut self, stamp: &Stamp) -> io::Result<()> {
+    fn rotate_if_full(&mut self, stamp: &Stamp, progress: &dyn Progress, consumed: usize) -> io::Result<()> {
         let Some(max) = self.max_size else { return Ok(()) };
         if self.size + self.held_back() as u64 >= max {
-            self.flush(stamp)?;
+            self.flush(stamp, progress)?;
+            progress.reached(consumed);
             self.rotate()?;
         }
         Ok(())
@@ -170,12 +225,21 @@ impl Writer {
         }
         self.file = rotate::open_current(&self.path)?;
         self.superseded = false;
-        self.size = self.file.metadata()?.len();
+        (self.identity, self.size) = describe(&self.file)?;
+        self.skip = 0;
         Ok(())
     }
 
     /// Writes `cut`, the note about lost entries, then `out`.
-    fn flush(&mut self, stamp: &Stamp) -> io::Result<()> {
+    fn flush(&mut self, stamp: &Stamp, progress: &dyn Progress) -> io::Result<()> {
+        if self.skip > 0 {
+            let written = usize::try_from(self.skip).map_or(self.out.len(), |skip| skip.min(self.out.len()));
+            self.out.drain(..written);
+            self.size += written as u64;
+            self.skip -= written as u64;
+        } else if self.cut.is_empty() && self.lost == 0 && !self.out.is_empty() {
+            progress.writing(self.identity, self.size);
+        }
         let mut outcome = self.drain_cut();
         if outcome.is_ok() && self.lost > 0 {
             let note = format!("[dhow: {} log entries are missing here: they could not be written]\n", self.lost);
@@ -226,6 +290,12 @@ impl Writer {
         self.lost += memchr::memchr_iter(b'\n', &self.out[..end]).count() as u64;
         self.out.drain(..end);
     }
+}
+
+/// Device and inode, and the size.
+fn describe(file: &File) -> io::Result<((u64, u64), u64)> {
+    let metadata = file.metadata()?;
+    Ok(((metadata.dev(), metadata.ino()), metadata.len()))
 }
 
 /// Writes what goes; how much it was, and why no more.

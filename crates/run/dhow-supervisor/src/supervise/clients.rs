@@ -1,20 +1,30 @@
 //! Who is connected: what was asked for, and what is on its way to him.
 
+use super::journal::Slot;
 use super::watch::Heard;
-use crate::wire::{Inbox, Message, output_header};
-use crate::{log::Stream, plan};
+use crate::log::Stream;
+use crate::wire::{self, Inbox, Message, output_header};
+use dhow_sys::passing;
 use rustix::io::Errno;
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::SendFlags;
 use std::io::{self, IoSlice};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 
-/// Bytes on their way to one client beyond which the container's output is not read any further: it is as slow as the
-/// slowest who looks on, as in docker. One who is gone does not count.
-pub(super) const OUTBOX_MAX: usize = 256 * 1024;
+/// Capacity above which an outbox is given back once it is empty.
+const OUTBOX_KEPT: usize = 128 * 1024;
 
 pub(super) const STDIN: u8 = 1;
 pub(super) const STDOUT: u8 = 2;
 pub(super) const STDERR: u8 = 4;
+
+/// How somebody begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Greeting {
+    /// Somebody new; what he wants, and how he speaks.
+    Hello(u8),
+    /// Somebody who was connected before.
+    Back { streams: u8, process: u64, key: u64, had: [u64; 2] },
+}
 
 /// One connection. Its socket does not block.
 #[derive(Debug)]
@@ -25,18 +35,69 @@ pub(super) struct Client {
     sent: usize,
     /// None until his hello.
     pub(super) streams: Option<u8>,
+    /// Whether he speaks version 2 or later, and comes back when we are killed.
+    pub(super) comes_back: bool,
+    /// Whether he will write down the end.
+    pub(super) records: bool,
+    /// Where his input is counted, and how much of it he was told of.
+    pub(super) slot: Option<Slot>,
+    pub(super) told: u64,
+    /// What he has greeted with and was not answered yet.
+    pub(super) greeting: Option<Greeting>,
+    /// The program that he wants us to go on as.
+    pub(super) upgrade: Option<OwnedFd>,
+    descriptors: Vec<OwnedFd>,
     pub(super) gone: bool,
 }
 
 impl Client {
     /// Somebody who was accepted.
     pub(super) fn new(socket: OwnedFd) -> Client {
-        Client { socket, inbox: Inbox::default(), outbox: Vec::new(), sent: 0, streams: None, gone: false }
+        Client {
+            socket,
+            inbox: Inbox::default(),
+            outbox: Vec::new(),
+            sent: 0,
+            streams: None,
+            comes_back: false,
+            records: true,
+            slot: None,
+            told: 0,
+            greeting: None,
+            upgrade: None,
+            descriptors: Vec::new(),
+            gone: false,
+        }
     }
 
     /// Somebody of whom something was heard already.
-    pub(super) fn known(socket: OwnedFd, inbox: Inbox, streams: Option<u8>) -> Client {
-        Client { inbox, streams, ..Client::new(socket) }
+    pub(super) fn known(socket: OwnedFd, inbox: Inbox, streams: u8) -> Client {
+        let mut client = Client { inbox, ..Client::new(socket) };
+        client.wants(streams);
+        client
+    }
+
+    /// Takes down what the streams of a hello say.
+    pub(super) fn wants(&mut self, bits: u8) {
+        self.streams = Some(bits & (STDIN | STDOUT | STDERR));
+        self.comes_back = bits & wire::SPEAKS_2 != 0;
+        // Older ones never say.
+        self.records = !self.comes_back || bits & wire::RECORDS != 0;
+    }
+
+    /// Whether somebody who takes our place waits for him.
+    pub(super) fn is_counted(&self) -> bool {
+        self.comes_back && !self.gone && self.streams.is_some_and(|streams| streams != 0)
+    }
+
+    /// What waits to be sent.
+    pub(super) fn unsent(&self) -> &[u8] {
+        &self.outbox[self.sent..]
+    }
+
+    /// Something to be sent after what waits.
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        self.outbox.extend_from_slice(bytes);
     }
 
     /// Bytes that wait to be sent.
@@ -91,25 +152,26 @@ impl Client {
         }
         self.outbox.clear();
         self.sent = 0;
-        if self.outbox.capacity() > OUTBOX_MAX / 2 {
+        if self.outbox.capacity() > OUTBOX_KEPT {
             self.outbox = Vec::new();
         }
     }
 
     /// Reads what he says, once, and acts on it. `buffer` is lent.
     pub(super) fn hear(&mut self, buffer: &mut [u8], on: &mut dyn FnMut(Heard<'_>)) {
-        match rustix::net::recv(&self.socket, &mut *buffer, RecvFlags::DONTWAIT) {
-            Ok((0, _)) => self.gone = true,
-            Ok((n, _)) => {
+        match passing::receive(self.socket.as_fd(), buffer, &mut self.descriptors) {
+            Ok(0) => self.gone = true,
+            Ok(n) => {
                 self.inbox.push(&buffer[..n]);
                 self.act(on);
             }
-            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(_) => self.gone = true,
         }
     }
 
-    /// Acts on the messages that are there. Who says what makes no sense is gone.
+    /// Acts on the messages that are there, up to a greeting, which is to be answered first. Who says what makes no sense
+    /// is gone.
     pub(super) fn act(&mut self, on: &mut dyn FnMut(Heard<'_>)) {
         if self.understand(on).is_err() {
             self.gone = true;
@@ -117,19 +179,33 @@ impl Client {
     }
 
     fn understand(&mut self, on: &mut dyn FnMut(Heard<'_>)) -> io::Result<()> {
-        while let Some(message) = self.inbox.next()? {
+        while self.greeting.is_none()
+            && let Some(message) = self.inbox.next()?
+        {
             match (message, self.streams) {
                 (Message::Hello { version, streams }, None) => {
-                    plan::known(version)?;
-                    self.streams = Some(streams);
-                    Message::Welcome { version: plan::VERSION }.put(&mut self.outbox);
+                    wire::known(version)?;
+                    self.greeting = Some(Greeting::Hello(streams));
                 }
-                (Message::Input(bytes), Some(streams)) if streams & STDIN != 0 => on(Heard::Input(bytes)),
+                (Message::Back { version, streams, process, key, stdout, stderr }, None) => {
+                    wire::known(version)?;
+                    self.greeting = Some(Greeting::Back { streams, process, key, had: [stdout, stderr] });
+                }
+                (Message::Input(bytes), Some(streams)) if streams & STDIN != 0 => on(Heard::Input(bytes, self.slot)),
                 (Message::EndOfInput, Some(streams)) if streams & STDIN != 0 => on(Heard::EndOfInput),
                 (Message::Window { rows, columns }, Some(_)) => on(Heard::Window(rows, columns)),
                 (Message::Recorded, Some(_)) => on(Heard::Recorded),
+                (Message::Records, Some(_)) => self.records = true,
+                (Message::Upgrade, Some(_)) => match self.descriptors.pop() {
+                    Some(program) => self.upgrade = Some(program),
+                    None => return Err(io::ErrorKind::InvalidData.into()),
+                },
                 _ => return Err(io::ErrorKind::InvalidData.into()),
             }
+        }
+        if self.inbox.rest().is_empty() {
+            // Nothing else comes with descriptors.
+            self.descriptors.clear();
         }
         self.flush();
         Ok(())

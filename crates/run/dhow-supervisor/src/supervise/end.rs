@@ -1,13 +1,14 @@
 //! What is done once the container's process has ended.
 
-use super::now;
+use super::journal::Ended;
 use super::start::{OOM_SCORE, SOCKET};
 use super::watch::{Heard, Watch};
+use super::{now, status};
 use crate::plan::{ExitRecord, VERSION};
 use crate::wire::Message;
 use dhow_runtime::cgroup::{Cgroup, Hierarchies};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{WaitId, WaitIdOptions, WaitIdStatus};
+use rustix::fs::FlockOperation;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -22,11 +23,8 @@ const FAREWELL: Duration = Duration::from_secs(10);
 
 impl Watch {
     pub(super) fn end(mut self) {
-        let code = self.reap();
-        let finished = now();
-        let group = self.group.take().or_else(|| self.brief.cgroup.as_deref().and_then(open_group));
-        let oom_killed = group.as_ref().and_then(|group| group.stats().ok()).is_some_and(|stats| stats.oom_kills > 0);
-        if let Some(group) = &group {
+        let ended = self.settle();
+        if let Some(group) = self.group() {
             // Without a pid namespace of its own the container may leave processes behind; they hold its output open.
             if group.processes().map_or(true, |left| !left.is_empty()) {
                 let _ = group.kill();
@@ -34,12 +32,16 @@ impl Watch {
         }
         self.drain();
         if let Some(log) = &mut self.log {
-            let _ = log.finish(now());
+            self.journal.set_time(now());
+            let _ = log.conclude(self.journal.time(), &self.journal.ending());
+            self.journal.ended_lines();
         }
-        if let Some(group) = &group {
+        if let Some(group) = self.group() {
             let _ = group.remove();
         }
-        let record = ExitRecord { version: VERSION, code, started: self.brief.started, finished, oom_killed };
+        let Ended { code, finished, oom_killed } = ended;
+        let started = self.journal.started();
+        let record = ExitRecord { version: VERSION, code, started, finished, oom_killed };
         let _ = record.write(&self.brief.run_dir);
         // Who looks for the socket from here on finds the record instead; who is on his way is let in.
         let _ = std::fs::remove_file(self.brief.run_dir.join(SOCKET));
@@ -49,6 +51,7 @@ impl Watch {
         if !self.recorded {
             self.run_exited();
         }
+        self.let_go_of_keeper();
         if let Some(log) = &self.log {
             log.nudge();
             let _ = log.sync();
@@ -56,12 +59,45 @@ impl Watch {
         self.linger(&told);
     }
 
-    /// The exit status, or 128 + the signal; none when it cannot be told.
-    fn reap(&self) -> Option<i32> {
-        let status: WaitIdStatus =
-            rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED).ok()??;
-        let signal = status.terminating_signal().map(|signal| 128 + signal);
-        status.exit_status().or(signal)
+    /// In place of one who was killed after he had let go of the container, perhaps before he ran the command.
+    pub(super) fn end_again(mut self) {
+        // It does nothing where somebody has recorded the end, and nothing of the container is ours any more.
+        self.run_exited();
+        self.let_go_of_keeper();
+    }
+
+    /// How it ended: found out once, whoever is killed.
+    fn settle(&mut self) -> Ended {
+        if let Some(ended) = self.journal.ended() {
+            return ended;
+        }
+        let code = status::of(self.pidfd.as_fd(), self.brief.process);
+        let finished = now();
+        let stats = self.group().and_then(|group| group.stats().ok());
+        let ended = Ended { code, finished, oom_killed: stats.is_some_and(|stats| stats.oom_kills > 0) };
+        self.journal.end(&ended);
+        ended
+    }
+
+    /// The container's group, if it is there.
+    fn group(&mut self) -> Option<&Cgroup> {
+        if self.group.is_none() {
+            self.group = self.brief.cgroup.as_deref().and_then(open_group);
+        }
+        self.group.as_ref()
+    }
+
+    /// The container has not come to its gate being opened: nothing of it is to be left, and no end is to be told of.
+    pub(super) fn give_up(mut self) {
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL);
+        let _ = std::fs::remove_file(self.brief.run_dir.join(SOCKET));
+        if let Some(group) = self.group() {
+            let _ = group.kill();
+            let _ = group.remove();
+        }
+        // Last: whoever gets these begins the next start, and makes a group of the same name.
+        self.let_go();
+        self.let_go_of_keeper();
     }
 
     /// Reads all output that is left. To its end, mostly; else until nothing has come for a while.
@@ -91,10 +127,13 @@ impl Watch {
 
     /// Frees what whoever hears of the end may want at once: to remove the snapshot, to start the container again.
     fn let_go(&mut self) {
-        self.kept.clear();
+        self.journal.recorded();
         self.peer = None;
         self.input = None;
-        self.lock = None;
+        // Expressly, and not by closing: the keeper has them too.
+        for held in self.kept.drain(..).chain(self.lock.take()) {
+            let _ = rustix::fs::flock(&held, FlockOperation::Unlock);
+        }
         if let Some(log) = &self.log {
             log.nudge();
         }
@@ -114,10 +153,11 @@ impl Watch {
                 }
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if self.recorded || left.is_zero() || self.clients.iter().all(|client| client.gone) {
+            // Those who have nothing to record may be asleep; what there is for them waits (see `linger`).
+            if self.recorded || left.is_zero() || self.clients.iter().all(|client| client.gone || !client.records) {
                 return told;
             }
-            self.listen(Some(left));
+            self.listen_to_clients(Some(left));
         }
     }
 
@@ -127,19 +167,21 @@ impl Watch {
             client.gone |= !told;
         }
         while self.clients.iter().any(|client| !client.gone && client.pending() > 0) {
-            self.listen(None);
+            self.listen_to_clients(None);
         }
     }
 
     /// Waits for clients to take what there is for them, or to say something.
-    fn listen(&mut self, at_most: Option<Duration>) {
+    fn listen_to_clients(&mut self, at_most: Option<Duration>) {
         let timeout = at_most.map(|at_most| Timespec {
             tv_sec: i64::try_from(at_most.as_secs()).expect("seconds"),
             tv_nsec: at_most.subsec_nanos().into(),
         });
         let mut buffer = [0; 4096];
-        let present = || self.clients.iter().filter(|client| !client.gone);
-        let mut fds: Vec<_> = present()
+        let mut clients = std::mem::take(&mut self.clients);
+        let mut fds: Vec<_> = clients
+            .iter()
+            .filter(|client| !client.gone)
             .map(|client| {
                 let out = if client.pending() > 0 { PollFlags::OUT } else { PollFlags::empty() };
                 PollFd::new(&client.socket, PollFlags::IN | out)
@@ -147,13 +189,16 @@ impl Watch {
             .collect();
         let _ = poll(&mut fds, timeout.as_ref());
         let events: Vec<PollFlags> = fds.iter().map(PollFd::revents).collect();
-        let recorded = &mut self.recorded;
-        for (client, events) in self.clients.iter_mut().filter(|client| !client.gone).zip(events) {
+        let mut recorded = false;
+        for (client, events) in clients.iter_mut().filter(|client| !client.gone).zip(events) {
             client.flush();
             if events.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) {
-                client.hear(&mut buffer, &mut |heard| *recorded |= matches!(heard, Heard::Recorded));
+                client.hear(&mut buffer, &mut |heard| recorded |= matches!(heard, Heard::Recorded));
+                self.greet(client);
             }
         }
+        self.recorded |= recorded;
+        self.clients = clients;
     }
 
     fn run_exited(&self) {

@@ -1,37 +1,50 @@
 //! The container's standard input: what clients sent and it has not read yet.
+//!
+//! It goes through a pipe of ours, so that a byte is in that pipe or in the container's and never lost with a supervisor;
+//! how much of whose input came so far is in the [`Journal`]. Who brought what did not come so far sends it again.
 
+use super::journal::{Journal, Slot};
+use super::pump::Transit;
 use rustix::io::Errno;
+use rustix::pipe::{SpliceFlags, splice};
+use std::collections::VecDeque;
+use std::io;
 use std::os::fd::OwnedFd;
 
-/// Bytes that wait beyond which clients are not listened to.
-const QUEUE_MAX: usize = 64 * 1024;
+/// Bytes spliced at once.
+const PIECE: usize = 64 * 1024;
 
 /// The writing end of a pipe, or the master of a terminal. Does not block.
 #[derive(Debug)]
 pub(super) struct Input {
     pub(super) fd: OwnedFd,
-    queue: Vec<u8>,
+    pub(super) transit: Transit,
+    in_transit: usize,
+    /// What the transit pipe has no room for, and who sent it.
+    queue: VecDeque<(Option<Slot>, Vec<u8>)>,
+    /// Bytes of the first of the queue that are in the pipe.
     written: usize,
+    /// Nothing comes after what is there.
     ends: bool,
+    /// Out of the transit pipe, where the container's end cannot be spliced to.
+    rest: Vec<u8>,
 }
 
 impl Input {
-    pub(super) fn new(fd: OwnedFd) -> Input {
-        Input { fd, queue: Vec::new(), written: 0, ends: false }
+    pub(super) fn new(fd: OwnedFd) -> io::Result<Input> {
+        Input::over(fd, Transit::new()?)
     }
 
-    pub(super) fn pending(&self) -> usize {
-        self.queue.len() - self.written
+    /// Goes on with what is in transit.
+    pub(super) fn over(fd: OwnedFd, transit: Transit) -> io::Result<Input> {
+        let in_transit = transit.held()?;
+        Ok(Input { fd, transit, in_transit, queue: VecDeque::new(), written: 0, ends: false, rest: Vec::new() })
     }
 
-    pub(super) fn has_room(&self) -> bool {
-        self.pending() < QUEUE_MAX
-    }
-
-    pub(super) fn push(&mut self, bytes: &[u8]) {
-        if !self.ends {
-            self.queue.extend_from_slice(bytes);
-        }
+    /// To be called by who takes up: what the supervisor before did not get to count.
+    pub(super) fn settle(&mut self, journal: &Journal) {
+        journal.input_came(self.in_transit);
+        self.ends = journal.input_ends();
     }
 
     /// Nothing comes after what is there.
@@ -39,22 +52,95 @@ impl Input {
         self.ends = true;
     }
 
-    /// Writes what goes. False once it is to be closed: all was written, or nobody reads.
-    pub(super) fn flush(&mut self) -> bool {
-        while self.pending() > 0 {
-            match rustix::io::write(&self.fd, &self.queue[self.written..]) {
-                Ok(n) => self.written += n,
+    /// Bytes that wait.
+    pub(super) fn pending(&self) -> usize {
+        self.queue.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() - self.written
+            + self.in_transit
+            + self.rest.len()
+    }
+
+    /// Whether clients are to be listened to: not while the transit pipe is full.
+    pub(super) fn has_room(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    pub(super) fn push(&mut self, slot: Option<Slot>, bytes: &[u8]) {
+        if !self.ends {
+            self.queue.push_back((slot, bytes.to_vec()));
+        }
+    }
+
+    /// Writes what goes. False once it is to be closed: all was written and no more comes, or nobody reads.
+    pub(super) fn flush(&mut self, journal: &Journal) -> bool {
+        loop {
+            let before = (self.pending(), self.in_transit);
+            if !self.fill(journal) || !self.pour() {
+                return false;
+            }
+            if self.pending() == 0 {
+                return !self.ends;
+            }
+            if before == (self.pending(), self.in_transit) {
+                return true;
+            }
+        }
+    }
+
+    /// From the queue into the transit pipe.
+    fn fill(&mut self, journal: &Journal) -> bool {
+        while let Some((slot, bytes)) = self.queue.front() {
+            if let Some(slot) = slot {
+                journal.input_comes(*slot, self.in_transit);
+            }
+            let outcome = rustix::io::write(&self.transit.writer, &bytes[self.written..]);
+            let (came, goes_on) = match outcome {
+                Ok(n) => (n, true),
+                Err(Errno::INTR) => (0, true),
+                Err(Errno::AGAIN) => (0, false),
+                Err(_) => return false,
+            };
+            self.in_transit += came;
+            self.written += came;
+            journal.input_came(self.in_transit);
+            if self.written == bytes.len() {
+                self.queue.pop_front();
+                self.written = 0;
+            }
+            if !goes_on {
+                return true;
+            }
+        }
+        if self.ends {
+            // From here on nobody has to come back for it.
+            journal.set_input_ends();
+        }
+        true
+    }
+
+    /// From the transit pipe to the container.
+    fn pour(&mut self) -> bool {
+        while self.in_transit > 0 || !self.rest.is_empty() {
+            let outcome = match self.rest.is_empty() {
+                true => splice(&self.transit.reader, None, &self.fd, None, PIECE, SpliceFlags::NONBLOCK),
+                false => rustix::io::write(&self.fd, &self.rest),
+            };
+            match outcome {
+                Ok(n) if self.rest.is_empty() => self.in_transit -= n.min(self.in_transit),
+                Ok(n) => drop(self.rest.drain(..n)),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return true,
+                // Something that cannot be spliced to.
+                Err(Errno::INVAL) if self.rest.is_empty() => {
+                    let mut bytes = vec![0; 4096];
+                    let Ok(n) = rustix::io::read(&self.transit.reader, &mut bytes[..]) else { return false };
+                    bytes.truncate(n);
+                    self.in_transit -= n.min(self.in_transit);
+                    self.rest = bytes;
+                }
                 Err(_) => return false,
             }
         }
-        self.queue.clear();
-        self.written = 0;
-        if self.queue.capacity() > QUEUE_MAX {
-            self.queue = Vec::new();
-        }
-        !self.ends
+        true
     }
 }
 
@@ -62,35 +148,75 @@ impl Input {
 mod tests {
     use super::*;
     use std::io::Read as _;
+    use std::os::fd::AsFd as _;
+
+    fn pipe() -> (OwnedFd, OwnedFd) {
+        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
+        rustix::io::ioctl_fionbio(&writer, true).unwrap();
+        (reader, writer)
+    }
 
     #[test]
     fn what_does_not_fit_waits_and_the_end_comes_after_it() {
-        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
-        rustix::io::ioctl_fionbio(&writer, true).unwrap();
-        let mut input = Input::new(writer);
-        input.push(&[7; 100_000]);
-        assert!(input.flush());
-        assert!(input.pending() > 0);
+        let (reader, writer) = pipe();
+        let journal = Journal::new().unwrap();
+        let mut input = Input::new(writer).unwrap();
+        input.push(None, &[7; 200_000]);
+        assert!(input.flush(&journal));
+        assert!(input.pending() > 0 && !input.has_room());
         input.end();
-        input.push(b"too late");
+        input.push(None, b"too late");
         let mut reader = std::fs::File::from(reader);
         let mut all = vec![0; 60_000];
         reader.read_exact(&mut all).unwrap();
-        while input.flush() {
+        while input.flush(&journal) {
             reader.read_exact(&mut all[..1000]).unwrap();
         }
         drop(input);
-        all.clear();
-        reader.read_to_end(&mut all).unwrap();
-        assert!(all.iter().all(|byte| *byte == 7));
+        let mut rest = Vec::new();
+        reader.read_to_end(&mut rest).unwrap();
+        assert!(rest.iter().chain(&all).all(|byte| *byte == 7));
     }
 
     #[test]
     fn nobody_reads() {
-        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
-        let mut input = Input::new(writer);
+        let (reader, writer) = pipe();
+        let journal = Journal::new().unwrap();
+        let mut input = Input::new(writer).unwrap();
         drop(reader);
-        input.push(b"x");
-        assert!(!input.flush());
+        input.push(None, b"x");
+        assert!(!input.flush(&journal));
+    }
+
+    /// Whoever is killed, before or after the write: the count is what came.
+    #[test]
+    fn the_count_is_what_is_in_the_pipe() {
+        for happened in [false, true] {
+            let (reader, writer) = pipe();
+            let journal = Journal::new().unwrap();
+            let (slot, key) = journal.allot().unwrap();
+            let mut input = Input::new(writer).unwrap();
+            input.push(Some(slot), b"first,");
+            assert!(input.flush(&journal));
+            assert_eq!(journal.input_total(slot), 6);
+            // A write by hand, and no count of it.
+            journal.input_comes(slot, 0);
+            if happened {
+                rustix::io::write(&input.transit.writer, b"second").unwrap();
+            }
+            let (fd, transit) = (input.fd, input.transit);
+            let next = Journal::open(journal.as_fd().try_clone_to_owned().unwrap()).unwrap();
+            drop(journal);
+            let mut input = Input::over(fd, transit).unwrap();
+            input.settle(&next);
+            input.settle(&next);
+            let slot = next.slot(key).unwrap();
+            assert_eq!(next.input_total(slot), if happened { 12 } else { 6 });
+            assert!(input.flush(&next));
+            drop(input);
+            let mut text = String::new();
+            std::fs::File::from(reader).read_to_string(&mut text).unwrap();
+            assert_eq!(text, if happened { "first,second" } else { "first," });
+        }
     }
 }

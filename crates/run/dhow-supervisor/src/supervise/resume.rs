@@ -1,36 +1,57 @@
-//! The same supervisor in a fresh memory: the program is executed anew, with the same pid, children, descriptors, locks.
+//! What a supervisor knows, as it goes to the next one: to itself, executed anew with the same pid, children, descriptors
+//! and locks; to another program that takes its place in the same way; or to the keeper, for a supervisor that follows
+//! when this one is killed.
 //!
-//! What it has to know goes along as a file in memory, the descriptors over a socket to itself that becomes its standard
-//! input (`SCM_RIGHTS`), just as a plan comes from a launcher. So all of them stay close-on-exec: when the execution
-//! fails half way, nothing has leaked anywhere. The order of the descriptors is that of [`hand_over`].
+//! What has to be known goes along as a file in memory, which comes first, and the descriptors over a socket
+//! (`SCM_RIGHTS`), just as a plan comes from a launcher. So all of them stay close-on-exec: when an execution fails half
+//! way, nothing has leaked anywhere. The order of the descriptors is that of [`state`]. What changes all the time is in
+//! the [`journal`](super::journal), which is one of them.
 
 use super::clients::Client;
 use super::input::Input;
+use super::journal::{Journal, Life};
+use super::keeping::Keeping;
+use super::pump::{self, Transit};
 use super::watch::{Brief, Source, Watch};
-use crate::log::{Stream, Writer};
-use crate::plan::VERSION;
-use crate::wire::{Inbox, Message};
+use crate::log::Stream;
+use crate::wire::{Message, WIRE};
 use dhow_sys::passing;
 use rustix::fs::MemfdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// The version of [`Memory`].
+const VERSION: u32 = 2;
+/// How long output waits for those to come back who were connected to a supervisor that was killed.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// All that a supervisor knows, but for its descriptors.
 #[derive(Debug, Serialize, Deserialize)]
 struct Memory {
+    /// None: 1, which had no journal.
+    #[serde(default)]
+    version: Option<u32>,
     brief: Brief,
     /// Whether each source is stderr.
     sources: Vec<bool>,
     input: bool,
     /// Whether there is a terminal, whose other end is held.
     peer: bool,
+    /// Whether there is a connection to the keeper.
+    #[serde(default)]
+    kept_by: bool,
+    /// The keeper, where that is our child.
+    #[serde(default)]
+    keeper: Option<u32>,
     clients: Vec<Acquaintance>,
-    /// Begun lines of the log.
+    /// Begun lines of the log, of version 1.
+    #[serde(default)]
     begun: [Vec<u8>; 2],
 }
 
@@ -39,72 +60,146 @@ struct Acquaintance {
     streams: Option<u8>,
     /// What he said and was not a whole message yet.
     said: Vec<u8>,
+    /// What is still to be sent to him.
+    #[serde(default)]
+    unsent: Vec<u8>,
+    #[serde(default)]
+    comes_back: bool,
+    #[serde(default = "yes")]
+    records: bool,
+    /// The key of his input.
+    #[serde(default)]
+    key: u64,
+    #[serde(default)]
+    told: u64,
+    /// Whether he waits for another program to run.
+    #[serde(default)]
+    upgrades: bool,
 }
 
-/// Executes the program anew. Returns only when that failed; nothing has changed then.
-pub(super) fn execute_anew(watch: &mut Watch) -> io::Result<()> {
+fn yes() -> bool {
+    true
+}
+
+/// Whom the state is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heir {
+    /// This process, as another program.
+    Ourselves,
+    /// A process that has yet to be made.
+    Another,
+}
+
+/// The memory, and all descriptors that go with it.
+pub(super) fn state(watch: &Watch, heir: Heir) -> io::Result<(File, Vec<BorrowedFd<'_>>)> {
+    let stays = heir == Heir::Ourselves;
+    let clients: &[Client] = if stays { &watch.clients } else { &[] };
+    let connection = watch.keeping.as_ref().and_then(|keeping| keeping.connection.as_ref()).filter(|_| stays);
+    let keys = watch.journal.slots();
+    let acquaintance = |client: &Client| Acquaintance {
+        streams: client.streams,
+        said: client.inbox.rest().to_vec(),
+        unsent: client.unsent().to_vec(),
+        comes_back: client.comes_back,
+        records: client.records,
+        key: keys.iter().find(|(slot, _)| Some(*slot) == client.slot).map_or(0, |(_, key)| *key),
+        told: client.told,
+        upgrades: client.upgrade.is_some(),
+    };
     let memory = Memory {
+        version: Some(VERSION),
         brief: watch.brief.clone(),
         sources: watch.sources.iter().map(|source| source.stream == Stream::Stderr).collect(),
         input: watch.input.is_some(),
         peer: watch.peer.is_some(),
-        clients: watch
-            .clients
-            .iter()
-            .map(|client| Acquaintance { streams: client.streams, said: client.inbox.rest().to_vec() })
-            .collect(),
-        begun: watch.log.as_ref().map(|log| log.begun().map(<[u8]>::to_vec)).unwrap_or_default(),
+        kept_by: connection.is_some(),
+        keeper: watch.keeping.as_ref().and_then(|keeping| keeping.child).filter(|_| stays),
+        clients: clients.iter().map(acquaintance).collect(),
+        begun: Default::default(),
     };
-    let file = rustix::fs::memfd_create(c"dhow-supervisor", MemfdFlags::CLOEXEC)?;
-    let mut file = File::from(file);
+    let mut file = File::from(rustix::fs::memfd_create(c"dhow-supervisor", MemfdFlags::CLOEXEC)?);
     file.write_all(&serde_json::to_vec(&memory)?)?;
     file.rewind()?;
+    let lock = watch.lock.as_ref().ok_or(io::ErrorKind::NotFound)?;
+    let mut all = vec![watch.journal.as_fd(), watch.transit.reader.as_fd(), watch.transit.writer.as_fd()];
+    all.extend([watch.pidfd.as_fd(), watch.listener.as_fd(), lock.as_fd()]);
+    all.extend(watch.sources.iter().map(|source| source.fd.as_fd()));
+    if let Some(input) = &watch.input {
+        all.extend([input.fd.as_fd(), input.transit.reader.as_fd(), input.transit.writer.as_fd()]);
+    }
+    all.extend(watch.peer.iter().map(AsFd::as_fd));
+    all.extend(connection.map(AsFd::as_fd));
+    all.extend(clients.iter().map(|client| client.socket.as_fd()));
+    all.extend(watch.kept.iter().map(AsFd::as_fd));
+    Ok((file, all))
+}
+
+/// Executes the program anew, or the other one if one is given. Returns only when that failed; nothing has changed then.
+pub(super) fn execute_anew(watch: &Watch, program: Option<BorrowedFd<'_>>) -> io::Error {
+    prepare(watch, program).map_or_else(|e| e, |mut command| command.exec())
+}
+
+fn prepare(watch: &Watch, program: Option<BorrowedFd<'_>>) -> io::Result<Command> {
+    let (memory, descriptors) = state(watch, Heir::Ourselves)?;
+    let mut all = vec![memory.as_fd()];
+    all.extend(descriptors);
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    let descriptors = hand_over(watch, file.as_fd());
-    passing::send(ours.as_fd(), &Message::Resume { version: VERSION }.to_bytes(), &descriptors)?;
+    passing::send(ours.as_fd(), &Message::Resume { version: WIRE }.to_bytes(), &all)?;
+    let path = program.map_or_else(|| "/proc/self/exe".to_owned(), |fd| format!("/proc/self/fd/{}", fd.as_raw_fd()));
     let mut arguments = std::env::args_os();
-    let mut command = Command::new("/proc/self/exe");
+    let mut command = Command::new(path);
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
-    Err(command.args(arguments).stdin(theirs).exec())
+    command.args(arguments).stdin(theirs);
+    Ok(command)
 }
 
-fn hand_over<'w>(watch: &'w Watch, memory: BorrowedFd<'w>) -> Vec<BorrowedFd<'w>> {
-    let mut all = vec![memory, watch.pidfd.as_fd(), watch.listener.as_fd()];
-    all.extend(watch.lock.iter().map(AsFd::as_fd));
-    all.extend(watch.sources.iter().map(|source| source.fd.as_fd()));
-    all.extend(watch.input.iter().map(|input| input.fd.as_fd()));
-    all.extend(watch.peer.iter().map(AsFd::as_fd));
-    all.extend(watch.clients.iter().map(|client| client.socket.as_fd()));
-    all.extend(watch.kept.iter().map(AsFd::as_fd));
-    all
-}
-
-/// Takes up where the other left off.
-pub(super) fn take_up(descriptors: Vec<OwnedFd>) -> io::Result<Watch> {
+/// Takes up where the other left off. `keeper` is the connection over which the state came from it.
+pub(super) fn take_up(descriptors: Vec<OwnedFd>, keeper: Option<OwnedFd>) -> io::Result<Watch> {
     let mut descriptors = descriptors.into_iter();
     let mut next = || descriptors.next().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData));
     let mut bytes = Vec::new();
-    File::from(next()?).read_to_end(&mut bytes)?;
+    let mut file = File::from(next()?);
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    drop(file);
     let memory: Memory = serde_json::from_slice(&bytes)?;
     drop(bytes);
+    let (mut journal, transit) = match memory.version {
+        None => (of_version_1(&memory)?, Transit::new()?),
+        Some(version) if version <= VERSION => (Journal::open(next()?)?, Transit { reader: next()?, writer: next()? }),
+        Some(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "the state of a later version")),
+    };
     let (pidfd, listener, lock) = (next()?, next()?, next()?);
     let mut sources = Vec::new();
     for is_stderr in memory.sources {
         let stream = if is_stderr { Stream::Stderr } else { Stream::Stdout };
         sources.push(Source { fd: next()?, stream });
     }
-    let input = if memory.input { Some(Input::new(next()?)) } else { None };
-    let peer = if memory.peer { Some(next()?) } else { None };
-    let mut clients = Vec::new();
-    for Acquaintance { streams, said } in memory.clients {
-        let mut inbox = Inbox::default();
-        inbox.push(&said);
-        clients.push(Client::known(next()?, inbox, streams));
+    let mut input = match (memory.input, memory.version) {
+        (false, _) => None,
+        (true, None) => Some(Input::new(next()?)?),
+        (true, Some(_)) => Some(Input::over(next()?, Transit { reader: next()?, writer: next()? })?),
+    };
+    if let Some(input) = &mut input {
+        input.settle(&journal);
     }
-    // Without its log the container goes on: better unlogged than unwatched.
-    let log = memory.brief.log.as_ref().and_then(|plan| Writer::take_up(plan, memory.begun).ok());
+    let peer = if memory.peer { Some(next()?) } else { None };
+    let connection = if memory.kept_by { Some(next()?) } else { keeper };
+    let mut clients = Vec::new();
+    for acquaintance in memory.clients {
+        clients.push(acquaintance.meet(next()?, &journal));
+    }
+    // Of the end, nothing is written a second time.
+    let plan = memory.brief.log.as_ref().filter(|_| journal.life() < Life::Recorded);
+    let log = pump::take_up(&mut journal, &transit, plan).unwrap_or_default();
+    let keeping = memory.brief.keeper.clone().map(|plan| {
+        let mut keeping = Keeping::new(plan, memory.brief.supervisor_cgroup.clone());
+        (keeping.connection, keeping.child) = (connection, memory.keeper);
+        keeping
+    });
+    let expected = journal.attached().saturating_sub(clients.iter().filter(|client| client.is_counted()).count());
     Ok(Watch {
         brief: memory.brief,
         pidfd,
@@ -114,12 +209,44 @@ pub(super) fn take_up(descriptors: Vec<OwnedFd>) -> io::Result<Watch> {
         listener,
         clients,
         log,
+        journal,
+        transit,
+        keeping,
+        expected,
+        grace: Instant::now() + GRACE,
         lock: Some(lock),
         kept: descriptors.collect(),
         lean: true,
         group: None,
         still_to_join: None,
         recorded: false,
-        buffer: Vec::new(),
     })
+}
+
+fn of_version_1(memory: &Memory) -> io::Result<Journal> {
+    let mut journal = Journal::new()?;
+    journal.start(memory.brief.started);
+    for (stream, begun) in [Stream::Stdout, Stream::Stderr].into_iter().zip(&memory.begun) {
+        journal.next(stream);
+        journal.done(begun);
+    }
+    Ok(journal)
+}
+
+impl Acquaintance {
+    fn meet(self, socket: OwnedFd, journal: &Journal) -> Client {
+        let mut client = Client::new(socket);
+        client.inbox.push(&self.said);
+        client.streams = self.streams;
+        client.comes_back = self.comes_back;
+        client.records = self.records;
+        client.slot = journal.slot(self.key);
+        client.told = self.told;
+        client.put(&self.unsent);
+        if self.upgrades {
+            // It has become true.
+            client.put(&Message::Welcome { version: WIRE }.to_bytes());
+        }
+        client
+    }
 }

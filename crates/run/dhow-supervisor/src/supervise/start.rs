@@ -1,17 +1,20 @@
 //! From a plan to a container that runs.
 
-use super::clients::Client;
+use super::clients::{Client, STDIN};
 use super::input::Input;
+use super::journal::Journal;
+use super::keeping::Keeping;
+use super::pump::Transit;
 use super::watch::{Brief, Source, Watch};
 use super::{Talk, now};
 use crate::failure::Failure;
 use crate::log::{Stream, Writer};
-use crate::plan::{ExitRecord, Plan, Stdin, VERSION};
-use crate::wire::Message;
+use crate::plan::{ExitRecord, Plan, Stdin};
+use crate::wire::{self, Message};
 use dhow_runtime::RuntimeError;
 use dhow_runtime::cgroup::{Cgroup, Entry, Hierarchies};
 use dhow_runtime::seccomp::Filter;
-use dhow_runtime::start::{Running, Start, Starting, Stdio, start};
+use dhow_runtime::start::{Start, Starting, Stdio, start};
 use dhow_sys::lock::{Locked, Share, Wait};
 use dhow_sys::mount::{self, MountAttrFlags};
 use dhow_sys::process::ProcessIdentity;
@@ -23,11 +26,11 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The lock of a run directory.
-const LOCK: &str = "supervisor.lock";
-pub(super) const OOM_SCORE: &str = "/proc/self/oom_score_adj";
+pub(super) const LOCK: &str = "supervisor.lock";
+pub(crate) const OOM_SCORE: &str = "/proc/self/oom_score_adj";
 /// The socket of a run directory.
 pub(crate) const SOCKET: &str = "supervisor.sock";
 
@@ -77,14 +80,17 @@ impl Made {
 /// Starts the container that the launcher asks for. None when it did not come to that; the launcher knows why.
 pub(super) fn launch(mut talk: Talk, streams: u8) -> Option<Watch> {
     let mut made = Made::default();
-    let failure = match hear_plan(&mut talk) {
-        Err(quit) => quit,
-        Ok(plan) => match bring_up(&mut talk, &plan, &mut made) {
-            Ok(up) => return Some(watch(talk, streams, &plan, up, made)),
+    let brought = hear_plan(&mut talk, streams).and_then(|plan| Ok((bring_up(&mut talk, &plan, &mut made)?, plan)));
+    let failure = match brought {
+        Ok((up, plan)) => match release(&mut talk, up, &plan) {
+            Ok(watch) => return Some(introduce(watch, talk, streams)),
             Err(quit) => quit,
         },
+        Err(quit) => {
+            made.take_back();
+            quit
+        }
     };
-    made.take_back();
     // Last, so that who hears of the failure finds nothing left.
     if let Quit::Failed(failure) = failure {
         let bytes = serde_json::to_vec(&failure).expect("texts and numbers are JSON");
@@ -93,8 +99,9 @@ pub(super) fn launch(mut talk: Talk, streams: u8) -> Option<Watch> {
     None
 }
 
-fn hear_plan(talk: &mut Talk) -> Result<Plan, Quit> {
-    talk.tell(Message::Welcome { version: VERSION }).map_err(|_| Quit::Alone)?;
+fn hear_plan(talk: &mut Talk, streams: u8) -> Result<Plan, Quit> {
+    let version = if streams & wire::SPEAKS_2 != 0 { wire::WIRE } else { 1 };
+    talk.tell(Message::Welcome { version }).map_err(|_| Quit::Alone)?;
     talk.wait().map_err(|_| Quit::Alone)?;
     match talk.inbox.next() {
         Ok(Some(Message::Plan(bytes))) => Plan::from_bytes(bytes).map_err(failed("read the plan")),
@@ -102,15 +109,10 @@ fn hear_plan(talk: &mut Talk) -> Result<Plan, Quit> {
     }
 }
 
-/// A container whose program has been executed.
+/// A container that waits at its gate, and all that is needed to watch it.
 struct Up {
-    running: Running,
-    stdio: Ours,
-    listener: OwnedFd,
-    log: Option<Writer>,
-    started: i64,
-    still_to_join: Option<Cgroup>,
-    oom_score: i32,
+    waiting: Starting,
+    watch: Watch,
 }
 
 fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
@@ -128,7 +130,7 @@ fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
         true => Some(Hierarchies::detect()?),
         false => None,
     };
-    let (waiting, mut stdio) = up_to_the_gate(plan, hierarchies.as_ref(), descriptors, made)?;
+    let (mut waiting, mut stdio) = up_to_the_gate(plan, hierarchies.as_ref(), descriptors, made)?;
     let pid = waiting.pid();
     let start_time = ProcessIdentity::of(pid).map_err(failed("identify the container"))?.start_time;
     talk.tell(Message::Waiting { pid, start_time }).map_err(|_| Quit::Alone)?;
@@ -141,19 +143,61 @@ fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
     // The container has been cloned already, so it keeps its own.
     let oom_score = std::fs::read_to_string(OOM_SCORE).ok().and_then(|score| score.trim().parse().ok()).unwrap_or(0);
     let _ = std::fs::write(OOM_SCORE, "-999");
-    let log = plan.log.as_ref().map(Writer::open).transpose().map_err(failed("open the log"))?;
-
-    wait_for_go(talk)?;
-    let started = now();
-    let mut running = waiting.release()?;
-    if let Some(master) = running.terminal.take() {
-        stdio.take_terminal(master, plan.stdin).map_err(|e| {
-            // It runs already, and nobody would watch it.
-            let _ = rustix::process::pidfd_send_signal(&running.pidfd, rustix::process::Signal::KILL);
-            failed("take the terminal")(e)
-        })?;
+    if let Some(master) = waiting.take_terminal() {
+        stdio.take_terminal(master, plan.stdin).map_err(failed("take the terminal"))?;
     }
-    Ok(Up { running, stdio, listener, log, started, still_to_join, oom_score })
+    let brief = Brief::of(plan, oom_score, (pid, start_time));
+    let pidfd = waiting.pidfd().try_clone_to_owned().map_err(failed("hold the container"))?;
+    let mut watch = watch(brief, pidfd, listener, stdio).map_err(failed("make a journal"))?;
+    watch.log = plan.log.as_ref().map(Writer::open).transpose().map_err(failed("open the log"))?;
+    watch.still_to_join = still_to_join;
+    watch.group = made.group.take();
+    watch.lock = made.lock.take();
+    watch.kept = std::mem::take(&mut made.kept);
+    Ok(Up { waiting, watch })
+}
+
+/// Somebody to watch a container of which nothing has been heard yet.
+pub(super) fn watch(brief: Brief, pidfd: OwnedFd, listener: OwnedFd, stdio: Ours) -> io::Result<Watch> {
+    let keeping = brief.keeper.clone().map(|plan| Keeping::new(plan, brief.supervisor_cgroup.clone()));
+    Ok(Watch {
+        brief,
+        pidfd,
+        sources: stdio.sources,
+        input: stdio.input,
+        peer: stdio.peer,
+        listener,
+        clients: Vec::new(),
+        log: None,
+        journal: Journal::new()?,
+        transit: Transit::new()?,
+        keeping,
+        expected: 0,
+        grace: Instant::now(),
+        lock: None,
+        kept: Vec::new(),
+        group: None,
+        still_to_join: None,
+        lean: false,
+        recorded: false,
+    })
+}
+
+/// Opens the gate once the launcher says so. From here on the container goes on without us.
+fn release(talk: &mut Talk, up: Up, _plan: &Plan) -> Result<Watch, Quit> {
+    let Up { waiting, mut watch } = up;
+    watch.keep();
+    let outcome = wait_for_go(talk).and_then(|()| {
+        watch.journal.start(now());
+        Ok(waiting.release()?)
+    });
+    match outcome {
+        Ok(_) => Ok(watch),
+        Err(quit) => {
+            watch.give_up();
+            Err(quit)
+        }
+    }
 }
 
 /// Makes what belongs to the container, and itself, of the root and the namespaces to join.
@@ -204,37 +248,27 @@ fn wait_for_go(talk: &mut Talk) -> Result<(), Quit> {
     }
 }
 
-fn watch(talk: Talk, streams: u8, plan: &Plan, up: Up, made: Made) -> Watch {
+/// The launcher is the first who is connected.
+fn introduce(mut watch: Watch, talk: Talk, streams: u8) -> Watch {
     // Who is gone by now does not keep the container from running.
     let told = talk.tell(Message::Started);
     let _ = rustix::io::ioctl_fionbio(&talk.socket, true);
-    let mut launcher = Client::known(talk.socket, talk.inbox, Some(streams));
+    let mut launcher = Client::known(talk.socket, talk.inbox, streams);
     launcher.gone = told.is_err();
-    Watch {
-        brief: Brief::of(plan, up.started, up.oom_score),
-        pidfd: up.running.pidfd,
-        sources: up.stdio.sources,
-        input: up.stdio.input,
-        peer: up.stdio.peer,
-        listener: up.listener,
-        clients: vec![launcher],
-        log: up.log,
-        lock: made.lock,
-        kept: made.kept,
-        group: made.group,
-        still_to_join: up.still_to_join,
-        lean: false,
-        recorded: false,
-        buffer: Vec::new(),
+    if launcher.comes_back && streams & STDIN != 0 {
+        // As he knows: the first key.
+        launcher.slot = watch.journal.allot().map(|(slot, _)| slot);
     }
+    watch.clients.push(launcher);
+    watch
 }
 
 /// Our ends of the container's standard streams.
 #[derive(Default)]
-struct Ours {
-    sources: Vec<Source>,
-    input: Option<Input>,
-    peer: Option<OwnedFd>,
+pub(super) struct Ours {
+    pub(super) sources: Vec<Source>,
+    pub(super) input: Option<Input>,
+    pub(super) peer: Option<OwnedFd>,
 }
 
 impl Ours {
@@ -242,7 +276,7 @@ impl Ours {
         rustix::io::ioctl_fionbio(&master, true)?;
         self.peer = Some(terminal::open_peer(master.as_fd())?);
         if stdin != Stdin::Closed {
-            self.input = Some(Input::new(rustix::io::fcntl_dupfd_cloexec(&master, 3)?));
+            self.input = Some(Input::new(rustix::io::fcntl_dupfd_cloexec(&master, 3)?)?);
         }
         self.sources.push(Source { fd: master, stream: Stream::Stdout });
         Ok(())
@@ -260,14 +294,17 @@ fn stdio(plan: &Plan) -> io::Result<(Option<[OwnedFd; 3]>, Ours)> {
     } else {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         rustix::io::ioctl_fionbio(&writer, true)?;
-        ours.input = Some(Input::new(writer));
+        ours.input = Some(Input::new(writer)?);
         reader
     };
     let mut output = |stream| -> io::Result<OwnedFd> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
         rustix::io::ioctl_fionbio(&reader, true)?;
         ours.sources.push(Source { fd: reader, stream });
-        Ok(writer)
+        // For reading too, so that the container has a reader even while there is nobody else: it waits then, once the
+        // pipe is full, and is not ended by SIGPIPE.
+        let both = OFlags::RDWR | OFlags::CLOEXEC;
+        Ok(rustix::fs::open(format!("/proc/self/fd/{}", writer.as_raw_fd()), both, Mode::empty())?)
     };
     let (stdout, stderr) = (output(Stream::Stdout)?, output(Stream::Stderr)?);
     Ok((Some([stdin, stdout, stderr]), ours))
@@ -289,7 +326,7 @@ fn null() -> io::Result<OwnedFd> {
 }
 
 /// The lock that says who supervises. It belongs to the open file, and stays with it wherever that goes.
-fn lock(run_dir: &Path) -> io::Result<OwnedFd> {
+pub(super) fn lock(run_dir: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::open(run_dir.join(LOCK), flags, Mode::RUSR | Mode::WUSR)?;
     match Locked::acquire(file.as_fd(), Share::Exclusive, Wait::No)? {
@@ -301,17 +338,22 @@ fn lock(run_dir: &Path) -> io::Result<OwnedFd> {
 }
 
 pub(super) fn listen(run_dir: &Path) -> io::Result<OwnedFd> {
+    listen_as(run_dir, SOCKET, 128)
+}
+
+/// A socket of that name, for us alone. Somebody who holds the lock that goes with it calls this, so what is there was
+/// left by the dead.
+pub(crate) fn listen_as(directory: &Path, name: &str, backlog: i32) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    // What a dead supervisor left; we have the lock.
-    match std::fs::remove_file(run_dir.join(SOCKET)) {
+    match std::fs::remove_file(directory.join(name)) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
         _ => {}
     }
-    let directory = open_directory(run_dir)?;
-    rustix::net::bind(&socket, &address(directory.as_fd())?)?;
-    rustix::fs::chmodat(&directory, SOCKET, Mode::RUSR | Mode::WUSR, rustix::fs::AtFlags::empty())?;
-    rustix::net::listen(&socket, 128)?;
+    let directory = open_directory(directory)?;
+    rustix::net::bind(&socket, &address(directory.as_fd(), name)?)?;
+    rustix::fs::chmodat(&directory, name, Mode::RUSR | Mode::WUSR, rustix::fs::AtFlags::empty())?;
+    rustix::net::listen(&socket, backlog)?;
     Ok(socket)
 }
 
@@ -320,13 +362,13 @@ pub(crate) fn open_directory(path: &Path) -> io::Result<OwnedFd> {
 }
 
 /// The socket in that directory. By way of procfs: the address of a socket has room for 107 bytes only.
-pub(crate) fn address(directory: BorrowedFd<'_>) -> io::Result<SocketAddrUnix> {
-    Ok(SocketAddrUnix::new(format!("/proc/self/fd/{}/{SOCKET}", directory.as_raw_fd()))?)
+pub(crate) fn address(directory: BorrowedFd<'_>, name: &str) -> io::Result<SocketAddrUnix> {
+    Ok(SocketAddrUnix::new(format!("/proc/self/fd/{}/{name}", directory.as_raw_fd()))?)
 }
 
 /// Into the group of supervisors, as far as that takes no time; the group, if the rest is still to be done. All of a store
 /// may share one, as nobody can remove the group he is in. Somebody who tidies up may remove it while it is empty.
-fn enter_group(on: &Hierarchies, path: &Path) -> Result<Option<Cgroup>, RuntimeError> {
+pub(crate) fn enter_group(on: &Hierarchies, path: &Path) -> Result<Option<Cgroup>, RuntimeError> {
     let mut attempts = 0;
     loop {
         attempts += 1;

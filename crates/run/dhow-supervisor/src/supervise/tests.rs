@@ -2,6 +2,8 @@
 //! come in the integration tests.
 
 use super::input::Input;
+use super::journal::Journal;
+use super::pump::Transit;
 use super::start::listen;
 use super::watch::{Brief, Source, Watch};
 use crate::client::{Connection, End, Streams, Terminal};
@@ -45,15 +47,18 @@ fn supervise(name: &str, script: &str, stdin: Stdin) -> Plain {
             cgroup: None,
             stdin,
             exited: ["touch".into(), directory.join("exited").into()].into(),
-            started: 5,
+            started: 0,
             oom_score: 0,
+            process: None,
+            supervisor_cgroup: None,
+            keeper: None,
         },
         pidfd,
         sources: vec![
             Source { fd: non_blocking(child.stdout.take().unwrap()), stream: Stream::Stdout },
             Source { fd: non_blocking(child.stderr.take().unwrap()), stream: Stream::Stderr },
         ],
-        input: Some(Input::new(non_blocking(child.stdin.take().unwrap()))),
+        input: Some(Input::new(non_blocking(child.stdin.take().unwrap())).unwrap()),
         peer: None,
         listener: listen(&directory).unwrap(),
         clients: Vec::new(),
@@ -65,8 +70,13 @@ fn supervise(name: &str, script: &str, stdin: Stdin) -> Plain {
         group: None,
         still_to_join: None,
         recorded: false,
-        buffer: Vec::new(),
+        journal: Journal::new().unwrap(),
+        transit: Transit::new().unwrap(),
+        keeping: None,
+        expected: 0,
+        grace: std::time::Instant::now(),
     };
+    watch.journal.start(5);
     Plain { directory, watch: std::thread::spawn(|| watch.run()), _child: child }
 }
 

@@ -3,11 +3,15 @@
 //! Output is read in blocks, logged, then sent on. Nothing here waits for a client: what he does not take waits in a
 //! bounded buffer, and once that is full the output is not read for a while; the container notices when its pipe is full.
 
-use super::clients::{Client, OUTBOX_MAX};
+use super::clients::{Client, Greeting};
 use super::input::Input;
+use super::journal::{Journal, Life, Slot};
+use super::keeping::Keeping;
+use super::pump::Transit;
 use super::{now, resume};
 use crate::log::{Stream, Writer};
-use crate::plan::{LogPlan, Plan, Stdin};
+use crate::plan::{KeeperPlan, LogPlan, Plan, Stdin};
+use crate::wire::{self, Message};
 use dhow_runtime::cgroup::Cgroup;
 use dhow_sys::terminal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -20,8 +24,6 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// Bytes read at once.
-pub(super) const BLOCK: usize = 64 * 1024;
 /// Bytes taken in from a client at once.
 const HEARD: usize = 16 * 1024;
 /// How often a log that could not be written is tried again when there is no output.
@@ -37,22 +39,33 @@ pub(super) struct Brief {
     pub(super) cgroup: Option<PathBuf>,
     pub(super) stdin: Stdin,
     pub(super) exited: Vec<OsString>,
-    /// When the gate was opened, nanoseconds since the Unix epoch.
+    /// When the gate was opened, nanoseconds since the Unix epoch. Since version 2 the journal has it.
+    #[serde(default)]
     pub(super) started: i64,
     /// What the launcher's `oom_score_adj` was.
     pub(super) oom_score: i32,
+    /// Pid and start time of the container's first process.
+    #[serde(default)]
+    pub(super) process: Option<(u32, u64)>,
+    #[serde(default)]
+    pub(super) supervisor_cgroup: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) keeper: Option<KeeperPlan>,
 }
 
 impl Brief {
-    pub(super) fn of(plan: &Plan, started: i64, oom_score: i32) -> Brief {
+    pub(super) fn of(plan: &Plan, oom_score: i32, process: (u32, u64)) -> Brief {
         Brief {
             run_dir: plan.run_dir.clone(),
             log: plan.log.clone(),
             cgroup: plan.cgroup.clone(),
             stdin: plan.stdin,
             exited: plan.exited.clone(),
-            started,
+            started: 0,
             oom_score,
+            process: Some(process),
+            supervisor_cgroup: plan.supervisor_cgroup.clone(),
+            keeper: plan.keeper.clone(),
         }
     }
 }
@@ -66,7 +79,7 @@ pub(super) struct Source {
 
 /// What a client asks for.
 pub(super) enum Heard<'m> {
-    Input(&'m [u8]),
+    Input(&'m [u8], Option<Slot>),
     EndOfInput,
     Window(u16, u16),
     Recorded,
@@ -85,6 +98,15 @@ pub(super) struct Watch {
     pub(super) listener: OwnedFd,
     pub(super) clients: Vec<Client>,
     pub(super) log: Option<Writer>,
+    pub(super) journal: Journal,
+    /// What output goes through.
+    pub(super) transit: Transit,
+    /// None: nobody is to keep copies.
+    pub(super) keeping: Option<Keeping>,
+    /// How many were connected to the supervisor before and have not come back. Nothing is read before they have,
+    pub(super) expected: usize,
+    /// but for ever.
+    pub(super) grace: Instant,
     /// Held to the end.
     pub(super) lock: Option<OwnedFd>,
     /// Open as long as the container runs, for their own sake.
@@ -96,7 +118,6 @@ pub(super) struct Watch {
     /// Whether the memory of the start has been given up.
     pub(super) lean: bool,
     pub(super) recorded: bool,
-    pub(super) buffer: Vec<u8>,
 }
 
 /// What the poll has shown, taken down before anything is done about it.
@@ -105,6 +126,7 @@ struct Ready {
     ended: bool,
     connection: bool,
     input: bool,
+    keeper: bool,
     sources: [bool; 2],
     /// Readable, writable, hung up.
     clients: Vec<(bool, bool, bool)>,
@@ -113,23 +135,73 @@ struct Ready {
 impl Watch {
     /// Watches to the end, and does what is to be done then.
     pub(super) fn run(mut self) {
+        match self.journal.life() {
+            // Whoever was to open it has not come to that.
+            Life::AtTheGate => return self.give_up(),
+            Life::Recorded => return self.end_again(),
+            Life::Running | Life::Ended => {}
+        }
+        // Their last words may be here already.
+        let heard = vec![(false, false, false); self.clients.len()];
+        self.serve_clients(&heard);
         let settled = Instant::now() + SETTLED;
         while let Ok(ready) = self.wait(settled) {
             if ready.ended {
                 break;
             }
             self.serve(&ready);
+            self.go_on_as_another();
             if !self.lean && Instant::now() >= settled && self.is_quiet() {
                 if let Some(group) = self.still_to_join.take() {
                     // Out of reach of who ends the launcher's session, as far as can be.
                     let _ = group.join();
                 }
                 // Comes back only when it did not work: then the memory is kept.
-                let _ = resume::execute_anew(&mut self);
+                let _ = resume::execute_anew(&self, None);
                 self.lean = true;
             }
         }
         self.end();
+    }
+
+    /// Becomes the program that a client has brought, if one has.
+    fn go_on_as_another(&mut self) {
+        for n in 0..self.clients.len() {
+            let Some(program) = self.clients[n].upgrade.take() else { continue };
+            let answer = match is_this(&program) {
+                Ok(true) => wire::SAME,
+                // What is held back is in no memory that goes along.
+                Ok(false) if self.log.as_ref().is_some_and(|log| log.held_back() > 0) => wire::BUSY,
+                Ok(false) => {
+                    let asked = program.try_clone();
+                    self.clients[n].upgrade = asked.ok();
+                    let _ = resume::execute_anew(self, Some(program.as_fd()));
+                    self.clients[n].upgrade = None;
+                    wire::FAILED
+                }
+                Err(_) => wire::FAILED,
+            };
+            self.clients[n].tell(Message::Answer(answer));
+        }
+    }
+
+    /// Whether those are waited for who were connected to the supervisor before.
+    fn is_waiting(&mut self) -> bool {
+        if self.expected > 0 && Instant::now() >= self.grace {
+            self.expected = 0;
+            self.forget_the_missing();
+        }
+        self.expected > 0
+    }
+
+    /// The input of those who did not come back has ended.
+    fn forget_the_missing(&mut self) {
+        for (slot, _) in self.journal.slots() {
+            if !self.clients.iter().any(|client| client.slot == Some(slot)) {
+                self.journal.free(slot);
+                self.end_of_input();
+            }
+        }
     }
 
     /// Whether nothing is on its way anywhere.
@@ -139,9 +211,10 @@ impl Watch {
             && self.log.as_ref().is_none_or(|log| log.held_back() == 0)
     }
 
-    /// Whether some client has enough to do.
+    /// Whether some client has enough to do: what he was sent before is on its way to him, even if we are killed, so that
+    /// only the chunk at hand is ever missing. It is as slow as the slowest who looks on, as in docker.
     pub(super) fn is_paused(&self) -> bool {
-        self.clients.iter().any(|client| client.pending() >= OUTBOX_MAX)
+        self.clients.iter().any(|client| client.pending() > 0)
     }
 
     fn timeout(&self, settled: Instant) -> Option<Duration> {
@@ -149,15 +222,21 @@ impl Watch {
         let lean = (!self.lean).then(|| settled.saturating_duration_since(Instant::now()));
         // While something is on its way, its arrival is waited for and not the clock.
         let lean = lean.filter(|left| !left.is_zero() || self.is_quiet());
-        held.into_iter().chain(lean).min()
+        let keeper =
+            self.keeping.as_ref().and_then(Keeping::due).map(|due| due.saturating_duration_since(Instant::now()));
+        let grace = (self.expected > 0).then(|| self.grace.saturating_duration_since(Instant::now()));
+        held.into_iter().chain(lean).chain(keeper).chain(grace).min()
     }
 
-    fn wait(&self, settled: Instant) -> io::Result<Ready> {
-        let paused = self.is_paused();
+    fn wait(&mut self, settled: Instant) -> io::Result<Ready> {
+        let waiting = self.is_waiting();
+        let paused = waiting || self.is_paused();
         let listen = self.input.as_ref().is_none_or(Input::has_room);
         let mut fds = Vec::with_capacity(4 + self.sources.len() + self.clients.len());
-        fds.push(PollFd::new(&self.pidfd, PollFlags::IN));
+        fds.push(PollFd::new(&self.pidfd, if waiting { PollFlags::empty() } else { PollFlags::IN }));
         fds.push(PollFd::new(&self.listener, PollFlags::IN));
+        let keeper = self.keeping.as_ref().and_then(|keeping| keeping.connection.as_ref());
+        fds.extend(keeper.map(|connection| PollFd::new(connection, PollFlags::IN | PollFlags::RDHUP)));
         let input = self.input.as_ref().filter(|input| input.pending() > 0 || self.peer.is_none());
         if let Some(input) = input {
             let wanted = if input.pending() > 0 { PollFlags::OUT } else { PollFlags::empty() };
@@ -185,8 +264,12 @@ impl Watch {
             Err(e) => return Err(e.into()),
         }
         let any = |at: usize| !fds[at].revents().is_empty();
-        let mut ready = Ready { ended: any(0), connection: any(1), ..Ready::default() };
+        let mut ready = Ready { ended: !waiting && any(0), connection: any(1), ..Ready::default() };
         let mut at = 2;
+        if keeper.is_some() {
+            ready.keeper = any(at);
+            at += 1;
+        }
         if input.is_some() {
             ready.input = any(at);
             at += 1;
@@ -214,10 +297,15 @@ impl Watch {
         }
         self.serve_clients(&ready.clients);
         if (ready.input || self.input.as_ref().is_some_and(|input| input.pending() > 0)) && !self.flush_input() {
-            self.input = None;
+            self.close_input();
         }
+        self.acknowledge();
         if ready.connection {
             self.accept();
+        }
+        let due = self.keeping.as_ref().and_then(Keeping::due).is_some_and(|due| Instant::now() >= due);
+        if ready.keeper || due {
+            self.keeper_is_gone();
         }
         if let Some(log) = &mut self.log
             && log.held_back() > 0
@@ -227,35 +315,13 @@ impl Watch {
         }
     }
 
-    /// Reads a block of output, logs it, sends it on. False at its end.
-    pub(super) fn pump(&mut self, n: usize) -> bool {
-        let Source { fd, stream } = &self.sources[n];
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.clear();
-        buffer.reserve_exact(BLOCK);
-        let result = rustix::io::read(fd, rustix::buffer::spare_capacity(&mut buffer));
-        let goes_on = match result {
-            Ok(0) => false,
-            Ok(_) => {
-                if let Some(log) = &mut self.log {
-                    // What cannot be written now is held back, and beyond a bound counted (see `log`).
-                    let _ = log.write(*stream, &buffer, now());
-                }
-                self.clients.iter_mut().for_each(|client| client.output(*stream, &buffer));
-                true
-            }
-            Err(Errno::AGAIN | Errno::INTR) => true,
-            Err(_) => false,
-        };
-        self.buffer = buffer;
-        goes_on
-    }
-
-    fn serve_clients(&mut self, ready: &[(bool, bool, bool)]) {
+    /// Readable, writable, hung up: what is to be done about each client.
+    pub(super) fn serve_clients(&mut self, ready: &[(bool, bool, bool)]) {
         let mut clients = std::mem::take(&mut self.clients);
         let mut buffer = Vec::new();
+        let expected = self.expected;
         for (client, (readable, writable, hung_up)) in clients.iter_mut().zip(ready) {
-            if *writable {
+            if *writable || client.pending() > 0 {
                 client.flush();
             }
             if *readable {
@@ -264,23 +330,101 @@ impl Watch {
             } else if *hung_up {
                 client.gone = true;
             }
+            // What came with the last words of the start, or to the supervisor before.
+            client.act(&mut |heard| self.heard(&heard));
+            self.greet(client);
         }
         let mut input_lost = false;
         clients.retain(|client| {
-            input_lost |= client.gone && client.brings_input();
+            if client.gone {
+                input_lost |= client.brings_input();
+                if let Some(slot) = client.slot {
+                    self.journal.free(slot);
+                }
+            }
             !client.gone
         });
+        if self.expected == 0 {
+            self.journal.set_attached(clients.iter().filter(|client| client.is_counted()).count());
+        }
         self.clients = clients;
         if input_lost {
             self.end_of_input();
+        }
+        if expected > 0 && self.expected == 0 {
+            self.forget_the_missing();
+        }
+    }
+
+    /// Answers who has said his hello, and hears what he has said after it.
+    pub(super) fn greet(&mut self, client: &mut Client) {
+        while let Some(greeting) = client.greeting.take() {
+            match greeting {
+                Greeting::Hello(bits) => {
+                    client.wants(bits);
+                    let version = if client.comes_back { wire::WIRE } else { 1 };
+                    client.put(&Message::Welcome { version }.to_bytes());
+                    if client.comes_back {
+                        let allotted = if client.brings_input() { self.journal.allot() } else { None };
+                        client.slot = allotted.map(|(slot, _)| slot);
+                        self.tell_numbers(client, allotted.map_or(0, |(_, key)| key), [0, 0]);
+                    }
+                }
+                // That of an earlier run: he finds out how it ended.
+                Greeting::Back { process, .. } if process != self.process() => client.gone = true,
+                Greeting::Back { streams, key, had, .. } => self.welcome_back(client, streams, key, had),
+            }
+            client.act(&mut |heard| self.heard(&heard));
+        }
+    }
+
+    fn process(&self) -> u64 {
+        self.brief.process.map_or(0, |(pid, start_time)| wire::process(pid, start_time))
+    }
+
+    /// Where the streams are, but for what is to be sent once more.
+    fn tell_numbers(&self, client: &mut Client, key: u64, again: [u64; 2]) {
+        let input = client.slot.map_or(0, |slot| self.journal.input_total(slot));
+        client.told = input;
+        let [stdout, stderr] = [Stream::Stdout, Stream::Stderr].map(|s| self.journal.total(s) - again[s as usize]);
+        client.put(&Message::Numbers { process: self.process(), key, stdout, stderr, input }.to_bytes());
+    }
+
+    /// Sends what he has not had of the last chunk: more was never on its way.
+    fn welcome_back(&mut self, client: &mut Client, bits: u8, key: u64, had: [u64; 2]) {
+        client.wants(bits);
+        client.comes_back = true;
+        client.slot = self.journal.slot(key);
+        client.put(&Message::Welcome { version: wire::WIRE }.to_bytes());
+        let last = self.journal.state();
+        let missing = self.journal.total(last.stream).saturating_sub(had[last.stream as usize]);
+        let missing = usize::try_from(missing).map_or(last.length, |missing| missing.min(last.length));
+        let mut again = [0; 2];
+        again[last.stream as usize] = missing as u64;
+        self.tell_numbers(client, if client.slot.is_some() { key } else { 0 }, again);
+        if missing > 0 {
+            client.output(last.stream, &self.journal.chunk()[last.length - missing..]);
+        }
+        self.expected = self.expected.saturating_sub(usize::from(client.is_counted()));
+    }
+
+    /// Tells those who bring input how much of it was taken.
+    fn acknowledge(&mut self) {
+        for client in &mut self.clients {
+            let Some(slot) = client.slot else { continue };
+            let total = self.journal.input_total(slot);
+            if client.told != total {
+                client.told = total;
+                client.tell(Message::Accepted(total));
+            }
         }
     }
 
     pub(super) fn heard(&mut self, heard: &Heard<'_>) {
         match heard {
-            Heard::Input(bytes) => {
+            Heard::Input(bytes, slot) => {
                 if let Some(input) = &mut self.input {
-                    input.push(bytes);
+                    input.push(*slot, bytes);
                 }
             }
             Heard::EndOfInput => self.end_of_input(),
@@ -301,18 +445,25 @@ impl Watch {
             && let Some(input) = &mut self.input
         {
             input.end();
-            if !input.flush() {
-                self.input = None;
+            if !input.flush(&self.journal) {
+                self.close_input();
             }
         }
     }
 
+    /// Nobody may hold it open then, the keeper neither.
+    fn close_input(&mut self) {
+        self.input = None;
+        self.keep();
+    }
+
     fn flush_input(&mut self) -> bool {
         let terminal = self.peer.is_some();
+        let journal = &self.journal;
         self.input.as_mut().is_none_or(|input| {
             // Woken without anything to write: nobody reads any more.
             let unread = input.pending() == 0 && !terminal;
-            input.flush() && !unread
+            input.flush(journal) && !unread
         })
     }
 
@@ -326,4 +477,11 @@ impl Watch {
             }
         }
     }
+}
+
+/// Whether that is the program that runs.
+pub(crate) fn is_this(program: &OwnedFd) -> io::Result<bool> {
+    let (ours, theirs) = (rustix::fs::stat("/proc/self/exe")?, rustix::fs::fstat(program)?);
+    let identity = |s: &rustix::fs::Stat| (s.st_dev, s.st_ino, s.st_ctime, s.st_ctime_nsec);
+    Ok(identity(&ours) == identity(&theirs))
 }

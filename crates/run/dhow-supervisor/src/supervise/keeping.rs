@@ -1,0 +1,101 @@
+//! Being kept: a connection to the keeper, over which it has copies of all that must not be lost.
+//!
+//! Nothing waits for it. Without a keeper one is hired (see [`crate::keeper`]), again and again where that fails.
+
+use super::resume::{self, Heir};
+use super::watch::Watch;
+use crate::keeper::{self, Order};
+use crate::plan::KeeperPlan;
+use crate::wire::Message;
+use dhow_sys::passing;
+use rustix::process::{Pid, WaitId, WaitIdOptions};
+use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long to wait after a keeper could not be had.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// See the top of this file.
+#[derive(Debug)]
+pub(super) struct Keeping {
+    plan: KeeperPlan,
+    group: Option<PathBuf>,
+    pub(super) connection: Option<OwnedFd>,
+    /// The keeper, where we hired it and have not reaped it.
+    pub(super) child: Option<u32>,
+    /// When to try again; none: while there is a connection.
+    again: Option<Instant>,
+}
+
+impl Keeping {
+    pub(super) fn new(plan: KeeperPlan, group: Option<PathBuf>) -> Keeping {
+        Keeping { plan, group, connection: None, child: None, again: None }
+    }
+
+    fn order(&mut self, message: Message<'_>, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => {
+                self.reap();
+                keeper::reach(&self.plan, self.group.as_deref(), &mut self.child)?
+            }
+        };
+        let bytes = message.to_bytes();
+        // A keeper that is stopped has room for many of these; they are small, and few.
+        match passing::send(connection.as_fd(), &bytes, descriptors)? {
+            sent if sent == bytes.len() => self.connection = Some(connection),
+            _ => return Err(io::ErrorKind::WriteZero.into()),
+        }
+        Ok(())
+    }
+
+    /// A keeper that was our child and has ended.
+    fn reap(&mut self) {
+        if let Some(pid) = self.child.and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+            let _ = rustix::process::waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+            self.child = None;
+        }
+    }
+
+    /// When to try again, if there is reason to.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.again
+    }
+}
+
+impl Watch {
+    /// Has the keeper keep what there is now.
+    pub(super) fn keep(&mut self) {
+        let Some(mut keeping) = self.keeping.take() else { return };
+        let kept = resume::state(self, Heir::Another).and_then(|(memory, descriptors)| {
+            let mut all = vec![memory.as_fd()];
+            all.extend(descriptors);
+            let order = Order::new(&keeping.plan, all.len());
+            let bytes = serde_json::to_vec(&order)?;
+            // One that has died meanwhile is replaced at once.
+            keeping.order(Message::Keep(&bytes), &all).or_else(|_| keeping.order(Message::Keep(&bytes), &all))
+        });
+        keeping.again = kept.is_err().then(|| Instant::now() + AGAIN);
+        self.keeping = Some(keeping);
+    }
+
+    /// To be called when the keeper's connection has something to say, which can only be that it is gone, or when it is
+    /// time to try again.
+    pub(super) fn keeper_is_gone(&mut self) {
+        if let Some(keeping) = &mut self.keeping {
+            keeping.connection = None;
+        }
+        self.keep();
+    }
+
+    /// Has the keeper drop what it has.
+    pub(super) fn let_go_of_keeper(&mut self) {
+        if let Some(keeping) = self.keeping.take()
+            && let Some(connection) = keeping.connection
+        {
+            let _ = passing::send(connection.as_fd(), &Message::LetGo.to_bytes(), &[]);
+        }
+    }
+}
