@@ -50,7 +50,7 @@ pub mod view;
 mod wait;
 
 pub use again::again;
-pub use attach::attach;
+pub use attach::{attach, reattach};
 pub use create::{Created, create};
 pub use exec::{Detached, ExecRequest, exec, exec_detached, exec_ended, hold};
 pub use exited::exited;

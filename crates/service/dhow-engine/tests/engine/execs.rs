@@ -207,8 +207,7 @@ fn leaves_the_hosts_null_device_alone() {
     let id = place.running("one", &["sleep", "1000"]);
     let before = std::fs::metadata("/dev/null").unwrap();
     let script = "chmod 0600 /proc/self/fd/0; chown 1 /proc/self/fd/1; touch /tmp/done";
-    let detached =
-        container::exec_detached(&place.engine, &id, &command(&["sh", "-c", script]), (0, 0)).unwrap();
+    let detached = container::exec_detached(&place.engine, &id, &command(&["sh", "-c", script]), (0, 0)).unwrap();
     detached.wait().unwrap();
     until("it has tried", || run(&place, &id, &command(&["test", "-e", "/tmp/done"]), None).unwrap().0 == 0);
     let after = std::fs::metadata("/dev/null").unwrap();
