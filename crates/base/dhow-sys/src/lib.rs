@@ -14,6 +14,7 @@ pub mod namespace;
 pub mod passing;
 pub mod pidfd;
 pub mod process;
+pub mod procfs;
 mod raw;
 pub mod seccomp;
 pub mod shared;

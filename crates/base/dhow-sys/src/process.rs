@@ -4,7 +4,9 @@
 //! for ever, so they may be written down and compared after a crash or a reboot. Knows nothing of what
 //! the identity is used for.
 
+use crate::procfs;
 use std::io;
+use std::sync::OnceLock;
 
 /// One process, for ever.
 ///
@@ -27,7 +29,7 @@ impl ProcessIdentity {
     /// # Errors
     /// When `/proc` is not mounted or not readable.
     pub fn current() -> io::Result<ProcessIdentity> {
-        let stat = Stat::parse(&std::fs::read("/proc/self/stat")?)?;
+        let stat = Stat::parse(&procfs::read("/proc/self/stat")?)?;
         Ok(ProcessIdentity {
             boot_id: boot_id()?,
             pid_namespace: pid_namespace()?,
@@ -42,7 +44,7 @@ impl ProcessIdentity {
     /// # Errors
     /// `NotFound` when nobody has it; when `/proc` is not mounted or not readable.
     pub fn of(pid: u32) -> io::Result<ProcessIdentity> {
-        let bytes = std::fs::read(format!("/proc/{pid}/stat")).map_err(|e| {
+        let bytes = procfs::read(format!("/proc/{pid}/stat")).map_err(|e| {
             // It went between open and read.
             if is_no_such_process(&e) { io::Error::from(io::ErrorKind::NotFound) } else { e }
         })?;
@@ -56,7 +58,13 @@ impl ProcessIdentity {
 /// # Errors
 /// When `/proc` is not mounted or not readable.
 pub fn boot_id() -> io::Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim_end().to_owned())
+    // It stays the same as long as we live.
+    static READ: OnceLock<String> = OnceLock::new();
+    if let Some(id) = READ.get() {
+        return Ok(id.clone());
+    }
+    let id = procfs::read_text("/proc/sys/kernel/random/boot_id")?.trim_end().to_owned();
+    Ok(READ.get_or_init(|| id).clone())
 }
 
 /// Whether the process still runs. A zombie is dead: it will never act again.
@@ -73,7 +81,7 @@ pub fn is_alive(process: &ProcessIdentity) -> io::Result<bool> {
     if process.pid_namespace != pid_namespace()? {
         return Ok(true);
     }
-    match std::fs::read(format!("/proc/{}/stat", process.pid)) {
+    match procfs::read(format!("/proc/{}/stat", process.pid)) {
         Ok(bytes) => {
             let stat = Stat::parse(&bytes)?;
             Ok(stat.start_time == process.start_time && !matches!(stat.state, b'Z' | b'X' | b'x'))
@@ -144,7 +152,7 @@ mod tests {
     #[test]
     fn a_zombie_is_dead_and_so_is_who_was_reaped() {
         let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
-        let stat = Stat::parse(&std::fs::read(format!("/proc/{}/stat", child.id())).unwrap()).unwrap();
+        let stat = Stat::parse(&procfs::read(format!("/proc/{}/stat", child.id())).unwrap()).unwrap();
         let me = ProcessIdentity::current().unwrap();
         let identity = ProcessIdentity { pid: child.id(), start_time: stat.start_time, ..me };
         assert!(is_alive(&identity).unwrap());

@@ -148,7 +148,7 @@ impl Cgroup {
             return open_in(on, path, path);
         };
         let of_process = format!("/proc/{pid}/cgroup");
-        let text = std::fs::read_to_string(&of_process).map_err(|e| {
+        let text = dhow_sys::procfs::read_text(&of_process).map_err(|e| {
             failed(format_args!("cannot read {of_process}"), Errno::from_io_error(&e).unwrap_or(Errno::IO))
         })?;
         let name = text.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or_default();

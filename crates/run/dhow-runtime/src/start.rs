@@ -16,6 +16,7 @@ mod streams;
 use crate::cgroup::Entry;
 use crate::error::RuntimeError;
 use crate::seccomp::Filter;
+use child::kernel::own_oom_score;
 use child::{Child, Entered};
 use conversation::{Channel, channel};
 use dhow_sys::clone::{Cloned, Namespaces, Relation, clone};
@@ -112,7 +113,7 @@ pub fn start(start: Start<'_>) -> Result<Starting, RuntimeError> {
     let reached = if before { listen_past(process, channel, &plan) } else { listen(process, channel, &plan) };
     match reached? {
         (set_up, Reached::Gate) => {
-            if let Some(score) = plan.program.oom_score_adj {
+            if let Some(score) = plan.program.oom_score_adj.filter(|score| own_oom_score() != Some(*score)) {
                 held::write_of_process(set_up.process.pid(), "oom_score_adj", &score.to_string())?;
             }
             Ok(Starting { set_up })

@@ -15,7 +15,7 @@ mod upgrade;
 
 pub use adopt::{Adoption, adopt};
 pub use detach::{Scanner, UnknownKey, parse_detach_keys};
-pub use launch::{Waiting, launch};
+pub use launch::{Launcher, Waiting, launch};
 pub(crate) use upgrade::ask_to_upgrade;
 pub use upgrade::{Upgraded, upgrade};
 

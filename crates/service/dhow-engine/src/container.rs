@@ -65,7 +65,7 @@ pub use restart::restart;
 pub(crate) use sealed::read_only;
 pub use sealed::{is_sealed, seal, send_on, words};
 pub use signal::signal_number;
-pub use start::{start, start_again};
+pub use start::{Supervisor, start, start_again, start_with};
 pub use stop::{finish_stop, stop};
 pub use top::{Table, top};
 pub use unpause::unpause;

@@ -115,7 +115,7 @@ impl Hierarchies {
 }
 
 fn text(path: &Path) -> Result<String, RuntimeError> {
-    let bytes = std::fs::read(path).map_err(|e| {
+    let bytes = dhow_sys::procfs::read(path).map_err(|e| {
         let errno = rustix::io::Errno::from_io_error(&e).unwrap_or(rustix::io::Errno::IO);
         failed(format_args!("cannot read {}", path.display()), errno)
     })?;

@@ -37,6 +37,17 @@ impl Cgroup {
         self.count().map_err(|(file, e)| failed(format_args!("cannot read {file} of {}", self.name()), e))
     }
 
+    /// How often the kernel has killed something in it for want of memory: of [`stats`](Cgroup::stats) what is wanted at
+    /// every end of a container.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn oom_kills(&self) -> Result<u64, RuntimeError> {
+        let Some(member) = self.controlled_by("memory") else { return Ok(0) };
+        let kills = oom_kills(member, self.of(member).version == Version::V1);
+        kills.map_err(|(file, e)| failed(format_args!("cannot read {file} of {}", self.name()), e))
+    }
+
     fn count(&self) -> Result<Stats, Failure> {
         let mut stats = Stats { memory_limit: u64::MAX, ..Stats::default() };
         if let Some(member) = self.controlled_by("memory") {
@@ -78,18 +89,23 @@ fn memory(member: &Member, is_v1: bool, stats: &mut Stats) -> Result<(), Failure
         limit if limit >= NO_LIMIT => u64::MAX,
         limit => limit,
     };
-    if is_v1 {
-        // Counted where it happened only, so those below are added.
-        let add = |group: std::os::fd::BorrowedFd<'_>| {
-            let lines = read(group, "memory.oom_control")?;
-            stats.oom_kills += number_of(&lines, "oom_kill").unwrap_or(0);
-            Ok(())
-        };
-        visit(member.directory.as_fd(), add).map_err(|e| ("memory.oom_control", e))?;
-    } else {
-        stats.oom_kills = number_of(&text(member, "memory.events")?, "oom_kill").unwrap_or(0);
-    }
+    stats.oom_kills = oom_kills(member, is_v1)?;
     Ok(())
+}
+
+fn oom_kills(member: &Member, is_v1: bool) -> Result<u64, Failure> {
+    if !is_v1 {
+        return Ok(number_of(&text(member, "memory.events")?, "oom_kill").unwrap_or(0));
+    }
+    // Counted where it happened only, so those below are added.
+    let mut kills = 0;
+    let add = |group: std::os::fd::BorrowedFd<'_>| {
+        let lines = read(group, "memory.oom_control")?;
+        kills += number_of(&lines, "oom_kill").unwrap_or(0);
+        Ok(())
+    };
+    visit(member.directory.as_fd(), add).map_err(|e| ("memory.oom_control", e))?;
+    Ok(kills)
 }
 
 /// Missing files are empty: older kernels, or a controller that was not handed on to this group.

@@ -42,7 +42,7 @@ impl Call {
         let (mut low, mut high) = (0, CALLS.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            match compare(CALLS[middle].name.as_bytes(), name.as_bytes()) {
+            match compare(CALLS[middle].name().as_bytes(), name.as_bytes()) {
                 0 => return Some(Call(middle as u16)),
                 1 => high = middle,
                 _ => low = middle + 1,
@@ -56,7 +56,7 @@ impl Call {
     }
 
     pub(super) fn name(self) -> &'static str {
-        self.row().name
+        self.row().name()
     }
 
     /// Its number there; of x32 without bit 30.

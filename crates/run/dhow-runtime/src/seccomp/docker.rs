@@ -6,6 +6,7 @@
 
 use super::calls::{Abi, Call};
 use super::policy::{Action, Condition, Policy, Test};
+use super::table::Name;
 use super::{DEFAULT_OPTIONS, Filter};
 use oci_spec::runtime::{
     Arch, Capability, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompArgBuilder, LinuxSeccompOperator,
@@ -36,7 +37,7 @@ pub fn docker_default_filter(capabilities: &HashSet<Capability>) -> Filter {
 
 /// A call of the profile, found in the table of calls when dhow is compiled.
 struct Named {
-    name: &'static str,
+    name: Name,
     /// Not there: it is a call of other machines only.
     call: Option<Call>,
 }
@@ -71,7 +72,7 @@ impl Group {
 
     fn syscall(&self) -> LinuxSyscall {
         let mut syscall = LinuxSyscall::default();
-        syscall.set_names(self.calls.iter().map(|call| call.name.to_owned()).collect());
+        syscall.set_names(self.calls.iter().map(|call| call.name.text().to_owned()).collect());
         if self.not_there {
             syscall.set_action(LinuxSeccompAction::ScmpActErrno);
             syscall.set_errno_ret(Some(38));
@@ -101,8 +102,8 @@ fn arg(condition: &Condition) -> LinuxSeccompArg {
     built.expect("every field has a default")
 }
 
-const fn named(name: &'static str) -> Named {
-    Named { name, call: Call::by_name(name) }
+const fn named(name: &str) -> Named {
+    Named { name: Name::new(name), call: Call::by_name(name) }
 }
 
 const fn first(test: Test, value: u64) -> Condition {

@@ -22,7 +22,7 @@ pub(super) const IPC: u16 = 100;
 /// One system call. Numbers of x32 are without their bit 30.
 #[derive(Debug)]
 pub(super) struct Row {
-    pub(super) name: &'static str,
+    name: Name,
     pub(super) x86_64: u16,
     pub(super) i386: u16,
     pub(super) x32: u16,
@@ -30,8 +30,45 @@ pub(super) struct Row {
     pub(super) multiplexed: u16,
 }
 
-const fn r(name: &'static str, x86_64: u16, i386: u16, x32: u16, multiplexed: u16) -> Row {
-    Row { name, x86_64, i386, x32, multiplexed }
+/// A name, in its place in a table and not behind a pointer: pointers are relocated at every start of the program, and the
+/// memory that they are in is each supervisor's own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Name {
+    bytes: [u8; NAME_MAX],
+    length: u8,
+}
+
+/// Room for the longest of the names; a longer one does not compile.
+const NAME_MAX: usize = 29;
+
+impl Name {
+    pub(super) const fn new(text: &str) -> Name {
+        let text = text.as_bytes();
+        let mut bytes = [0; NAME_MAX];
+        let mut at = 0;
+        while at < text.len() {
+            bytes[at] = text[at];
+            at += 1;
+        }
+        Name { bytes, length: text.len() as u8 }
+    }
+
+    pub(super) const fn text(&self) -> &str {
+        match std::str::from_utf8(self.bytes.split_at(self.length as usize).0) {
+            Ok(text) => text,
+            Err(_) => panic!("it was text when it was made"),
+        }
+    }
+}
+
+impl Row {
+    pub(super) const fn name(&self) -> &str {
+        self.name.text()
+    }
+}
+
+const fn r(name: &str, x86_64: u16, i386: u16, x32: u16, multiplexed: u16) -> Row {
+    Row { name: Name::new(name), x86_64, i386, x32, multiplexed }
 }
 
 /// All of them, sorted by name.

@@ -43,7 +43,7 @@ impl Back {
     }
 
     /// Of a launcher, who was there from the start: his input is the first.
-    pub(super) fn from_the_start(mut self, pid: u32, start_time: u64) -> Back {
+    pub(super) fn since_the_start(mut self, pid: u32, start_time: u64) -> Back {
         self.process = Some(wire::process(pid, start_time));
         self.key = u64::from(self.streams & 1);
         self.streams |= wire::RECORDS;

@@ -27,14 +27,18 @@ pub struct Waiting {
     talk: Option<Talk>,
 }
 
-/// Starts a supervisor with this plan, and waits until the container waits at its gate. `program` is this very binary,
-/// called as `<program> <arguments..>`; `attach` connects the caller before the first byte of output.
+/// A supervisor that has been told nothing yet. Dropped: it ends.
 ///
-/// The program is executed from a read-only mount of its own, so that a container that gets hold of it through
-/// `/proc/<pid>/exe` cannot write to it (CVE-2019-5736); where such a mount is refused, from its path.
-///
-/// The supervisor is a child of the calling process. One that lives on for long after the container has ended has to
-/// reap it.
+/// Executing a program takes as long as all the rest of a supervisor's start. Who knows early that he will start a
+/// container makes one ready, and works out meanwhile what is to be started.
+#[derive(Debug)]
+pub struct Launcher {
+    /// None once it was told what to start.
+    talk: Option<Talk>,
+}
+
+/// Starts a supervisor with this plan, and waits until the container waits at its gate: [`Launcher::ready`] and
+/// [`Launcher::launch`] in one.
 ///
 /// # Errors
 /// Why the container cannot be started.
@@ -45,29 +49,67 @@ pub fn launch(
     descriptors: Vec<OwnedFd>,
     attach: Streams,
 ) -> Result<Waiting, ClientError> {
-    let json = serde_json::to_vec(plan).map_err(|e| failed("write the plan")(e.into()))?;
-    if json.len() > PLAN_MAX {
-        return Err(failed("write the plan")(io::ErrorKind::FileTooLarge.into()));
+    Launcher::ready(program, arguments)?.launch(plan, descriptors, attach)
+}
+
+impl Launcher {
+    /// Executes a supervisor. `program` is this very binary, called as `<program> <arguments..>`.
+    ///
+    /// The program is executed from a read-only mount of its own, so that a container that gets hold of it through
+    /// `/proc/<pid>/exe` cannot write to it (CVE-2019-5736); where such a mount is refused, from its path.
+    ///
+    /// The supervisor is a child of the calling process. One that lives on for long after the container has ended has to
+    /// reap it.
+    ///
+    /// # Errors
+    /// When it cannot be executed.
+    pub fn ready(program: &Path, arguments: &[&OsStr]) -> Result<Launcher, ClientError> {
+        let (ours, theirs) = pair().map_err(failed("make a socket"))?;
+        let child = spawn(program, arguments, theirs).map_err(failed("start a supervisor"))?;
+        Ok(Launcher { talk: Some(Talk { socket: ours, inbox: Inbox::default(), child: Some(child), back: None }) })
     }
-    let (ours, theirs) = pair().map_err(failed("make a socket"))?;
-    let child = spawn(program, arguments, theirs).map_err(failed("start a supervisor"))?;
-    let mut talk = Talk { socket: ours, inbox: Inbox::default(), child: Some(child), back: None };
-    let waiting = talk.present(&json, &descriptors, attach).and_then(|()| {
-        drop(descriptors);
-        loop {
-            match talk.hear()? {
-                Said::Waiting { pid, start_time } => return Ok((pid, start_time)),
-                Said::Failed(failure) => return Err(Cause::Failure(failure)),
-                Said::Other => {}
+
+    /// Hands it the plan, and waits until the container waits at its gate; `attach` connects the caller before the first byte
+    /// of output.
+    ///
+    /// # Errors
+    /// Why the container cannot be started.
+    pub fn launch(mut self, plan: &Plan, descriptors: Vec<OwnedFd>, attach: Streams) -> Result<Waiting, ClientError> {
+        let json = serde_json::to_vec(plan).map_err(|e| failed("write the plan")(e.into()))?;
+        if json.len() > PLAN_MAX {
+            return Err(failed("write the plan")(io::ErrorKind::FileTooLarge.into()));
+        }
+        let mut talk = self.talk.take().expect("only launching takes it, and uses this up");
+        let waiting = talk.present(&json, &descriptors, attach).and_then(|()| {
+            drop(descriptors);
+            loop {
+                match talk.hear()? {
+                    Said::Waiting { pid, start_time } => return Ok((pid, start_time)),
+                    Said::Failed(failure) => return Err(Cause::Failure(failure)),
+                    Said::Other => {}
+                }
+            }
+        });
+        match waiting {
+            Ok((pid, start_time)) => {
+                let back = Back::new(&plan.run_dir, attach.bits()).since_the_start(pid, start_time);
+                Ok(Waiting { pid, start_time, id: plan.id.clone(), back: Some(back), talk: Some(talk) })
+            }
+            Err(cause) => Err(talk.explain(cause, &plan.id)),
+        }
+    }
+}
+
+impl Drop for Launcher {
+    fn drop(&mut self) {
+        if let Some(talk) = self.talk.take() {
+            // It ends when nobody is at the other end any more.
+            let Talk { socket, child, .. } = talk;
+            drop(socket);
+            if let Some(mut child) = child {
+                let _ = child.wait();
             }
         }
-    });
-    match waiting {
-        Ok((pid, start_time)) => {
-            let back = Back::new(&plan.run_dir, attach.bits()).from_the_start(pid, start_time);
-            Ok(Waiting { pid, start_time, id: plan.id.clone(), back: Some(back), talk: Some(talk) })
-        }
-        Err(cause) => Err(talk.explain(cause, &plan.id)),
     }
 }
 

@@ -63,10 +63,10 @@ fn take(adoption: &Adoption) -> io::Result<Watch> {
     if !is_alive(process)? {
         return Err(gone());
     }
-    if let (Ok(on), Some(path)) = (Hierarchies::detect(), &plan.supervisor_cgroup) {
-        if let Ok(Some(group)) = start::enter_group(&on, path) {
-            let _ = group.join();
-        }
+    if let (Ok(on), Some(path)) = (Hierarchies::detect(), &plan.supervisor_cgroup)
+        && let Ok(Some(group)) = start::enter_group(&on, path)
+    {
+        let _ = group.join();
     }
     let oom_score = std::fs::read_to_string(OOM_SCORE).ok().and_then(|score| score.trim().parse().ok()).unwrap_or(0);
     let _ = std::fs::write(OOM_SCORE, "-999");

@@ -73,8 +73,8 @@ impl Watch {
         }
         let code = status::of(self.pidfd.as_fd(), self.brief.process);
         let finished = now();
-        let stats = self.group().and_then(|group| group.stats().ok());
-        let ended = Ended { code, finished, oom_killed: stats.is_some_and(|stats| stats.oom_kills > 0) };
+        let kills = self.group().and_then(|group| group.oom_kills().ok());
+        let ended = Ended { code, finished, oom_killed: kills.is_some_and(|kills| kills > 0) };
         self.journal.end(&ended);
         ended
     }

@@ -5,7 +5,9 @@
 mod caller;
 mod container;
 mod corpus;
+mod keeper;
 mod killed;
 mod life;
 mod log;
+mod steps;
 mod tty;

@@ -1,5 +1,6 @@
 //! `attach`: to the streams of a container that runs.
 
+use super::adopt;
 use super::events;
 use super::process;
 use super::resolve::find_settled;
@@ -58,12 +59,12 @@ fn connect(engine: &Engine, row: &ContainerRow, streams: Streams) -> Result<Conn
     let deadline = Instant::now() + PATIENCE;
     loop {
         match Connection::open(&run_dir, streams) {
-            // It has the lock already, and does not listen yet; nothing tells when it does.
+            // It was killed while we came, or it has the lock already and does not listen yet, which nothing tells.
             Err(ClientError::NotRunning)
                 if Instant::now() < deadline
-                    && row.state.process.as_ref().map(process::alive).transpose()? == Some(true)
-                    && process::is_supervised(&run_dir)? =>
+                    && row.state.process.as_ref().map(process::alive).transpose()? == Some(true) =>
             {
+                adopt::unless_watched(engine, row)?;
                 std::thread::sleep(Duration::from_millis(5));
             }
             other => return Ok(other?),

@@ -23,7 +23,7 @@ pub fn restart(
     let row = find_settled(engine, container)?;
     let _lock = engine.state.lock(ObjectKind::Container, &row.id)?;
     stop_locked(engine, &again(engine, &row.id)?, grace, signal, true)?;
-    start_locked(engine, &again(engine, &row.id)?, Streams::default(), (0, 0), Why::Asked)?;
+    start_locked(engine, &again(engine, &row.id)?, Streams::default(), (0, 0), Why::Asked, None)?;
     let row = again(engine, &row.id)?;
     let stored = Stored::of(&row)?;
     engine.state.write(Durability::Crash, |w| events::record(w, engine.now(), &row, &stored, "restart", &[]))

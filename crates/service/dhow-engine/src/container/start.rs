@@ -26,7 +26,7 @@ use dhow_rootfs::snapshots::Stack;
 use dhow_runtime::RuntimeError;
 use dhow_runtime::status::{Action, Status};
 use dhow_state::{ContainerRow, ContainerState, Durability, ObjectKind};
-use dhow_supervisor::client::{ClientError, Connection, Streams, Waiting, launch};
+use dhow_supervisor::client::{ClientError, Connection, Launcher, Streams, Waiting};
 use dhow_supervisor::plan::{KeeperPlan, LogPlan, Plan, Stdin, VERSION};
 use dhow_sys::process::ProcessIdentity;
 use oci_spec::runtime::Spec;
@@ -47,6 +47,21 @@ pub(super) enum Why {
     Policy,
 }
 
+/// A supervisor that waits to be told what to start. Dropped: it ends.
+#[derive(Debug)]
+pub struct Supervisor(Launcher);
+
+impl Supervisor {
+    /// Executes one, for [`start_with`]: to be called as soon as it is certain that a container will be started.
+    ///
+    /// # Errors
+    /// [`EngineError::Start`].
+    pub fn ready() -> Result<Supervisor, EngineError> {
+        let arguments = SUPERVISE.map(OsStr::new);
+        Launcher::ready(Path::new(super::PROGRAM), &arguments).map(Supervisor).map_err(|e| explain(e.into()))
+    }
+}
+
 /// Starts a container and returns once its program runs; the connection shows `streams` from the first byte. Fine, and
 /// without a connection, when it runs already.
 ///
@@ -58,13 +73,27 @@ pub fn start(
     streams: Streams,
     size: (u16, u16),
 ) -> Result<Option<Connection>, EngineError> {
+    start_with(engine, container, streams, size, None)
+}
+
+/// The same, under a supervisor that is there already.
+///
+/// # Errors
+/// As [`start()`].
+pub fn start_with(
+    engine: &Engine,
+    container: &str,
+    streams: Streams,
+    size: (u16, u16),
+    supervisor: Option<Supervisor>,
+) -> Result<Option<Connection>, EngineError> {
     let id = engine.state.read(|r| super::resolve::find(r, container))?.id;
     let _lock = engine.state.lock(ObjectKind::Container, &id)?;
     let mut row = find_settled(engine, &id)?;
     if is_broken_off(engine, &row)? {
         row = again(engine, &id)?;
     }
-    start_locked(engine, &row, streams, size, Why::Asked)
+    start_locked(engine, &row, streams, size, Why::Asked, supervisor)
 }
 
 /// Whether it is in the middle of a start whose command was killed. Its supervisor ends what waits at the gate, and
@@ -93,7 +122,7 @@ pub fn start_again(engine: &Engine, container: &str) -> Result<(), EngineError> 
         other => other?,
     };
     match status(&row) {
-        Status::Restarting => start_locked(engine, &row, Streams::default(), (0, 0), Why::Policy).map(drop),
+        Status::Restarting => start_locked(engine, &row, Streams::default(), (0, 0), Why::Policy, None).map(drop),
         _ => Ok(()),
     }
 }
@@ -105,6 +134,7 @@ pub(super) fn start_locked(
     streams: Streams,
     size: (u16, u16),
     why: Why,
+    supervisor: Option<Supervisor>,
 ) -> Result<Option<Connection>, EngineError> {
     let refused = |message: String| Err(EngineError::Conflict { message, hint: None });
     match status(row) {
@@ -120,9 +150,8 @@ pub(super) fn start_locked(
     let (row, stack) = begin(engine, row, why)?;
     let prepared = prepare(engine, &row, &stored, stack.as_ref(), size);
     let waiting = prepared.and_then(|prepared| {
-        let program = Path::new(super::PROGRAM);
-        let arguments = SUPERVISE.map(OsStr::new);
-        Ok(launch(program, &arguments, &prepared.plan, prepared.descriptors, streams)?)
+        let Supervisor(launcher) = supervisor.map_or_else(Supervisor::ready, Ok)?;
+        Ok(launcher.launch(&prepared.plan, prepared.descriptors, streams)?)
     });
     let waiting = match waiting {
         Ok(waiting) => waiting,

@@ -13,7 +13,7 @@ pub(super) struct Oracle<'a> {
 
 impl<'a> Oracle<'a> {
     pub(super) fn new(profile: &'a LinuxSeccomp) -> Oracle<'a> {
-        let row = |name: &String| CALLS.iter().find(|row| row.name == name);
+        let row = |name: &String| CALLS.iter().find(|row| row.name() == name.as_str());
         let rules = profile.syscalls().iter().flatten();
         Oracle { profile, rules: rules.map(|rule| (rule, rule.names().iter().filter_map(row).collect())).collect() }
     }
@@ -123,7 +123,7 @@ fn ways(rule: &LinuxSyscall, row: &Row, abi: Abi, number: u32) -> Vec<Way> {
 impl Test {
     fn new(arg: &LinuxSeccompArg, row: &Row, abi: Abi) -> Test {
         let narrow = abi != Abi::X86_64
-            || match row.name {
+            || match row.name() {
                 "socket" | "socketpair" => arg.index() < 3,
                 "fcntl" | "ioctl" => arg.index() < 2,
                 "clone" | "personality" | "prctl" => arg.index() == 0,

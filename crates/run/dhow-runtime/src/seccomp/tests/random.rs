@@ -32,7 +32,7 @@ fn names() -> impl Strategy<Value = String> {
         "removexattrat",
         "not_a_call",
     ];
-    prop_oneof![select(odd).prop_map(str::to_owned), (0..CALLS.len()).prop_map(|at| CALLS[at].name.to_owned())]
+    prop_oneof![select(odd).prop_map(str::to_owned), (0..CALLS.len()).prop_map(|at| CALLS[at].name().to_owned())]
 }
 
 fn words() -> impl Strategy<Value = u64> {
@@ -100,7 +100,7 @@ fn call(profile: &LinuxSeccomp, seed: (u8, Index, Index, [Index; 6], u32)) -> Da
     let (kind, rule, name, arguments, any) = seed;
     let rules = profile.syscalls().as_deref().unwrap_or_default();
     let named = (!rules.is_empty()).then(|| rule.get(rules).names()).filter(|names| !names.is_empty());
-    let row = named.and_then(|names| CALLS.iter().find(|row| row.name == *name.get(names)));
+    let row = named.and_then(|names| CALLS.iter().find(|row| row.name() == name.get(names).as_str()));
     let row = row.unwrap_or_else(|| name.get(&CALLS));
     let multiplexer = if kind & 64 == 0 { 102 } else { 117 };
     let (architecture, number) = match kind % 8 {

@@ -210,9 +210,9 @@ fn i386_multiplexers_are_bound_by_the_rules_of_their_calls() {
 fn a_native_call_costs_few_instructions() {
     let filter = crate::seccomp::docker_default_filter(&Default::default());
     for row in crate::seccomp::table::CALLS.iter().filter(|row| row.x86_64 != crate::seccomp::table::NONE) {
-        let (_, steps) = run(filter.instructions(), &Data::of(X86_64, row.name, &[0; 6]));
-        let conditions = matches!(row.name, "socket" | "personality" | "clone");
-        assert!(steps <= if conditions { 24 } else { 13 }, "{}: {steps}", row.name);
+        let (_, steps) = run(filter.instructions(), &Data::of(X86_64, row.name(), &[0; 6]));
+        let conditions = matches!(row.name(), "socket" | "personality" | "clone");
+        assert!(steps <= if conditions { 24 } else { 13 }, "{}: {steps}", row.name());
     }
 }
 

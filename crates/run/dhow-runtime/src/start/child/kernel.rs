@@ -56,10 +56,18 @@ pub(super) fn label(child: &mut Child<'_>) -> Result<(), Failure> {
 
 /// Before entering a container, with the caller's rights; at a start the caller does it.
 pub(super) fn oom_score(child: &mut Child<'_>) -> Result<(), Failure> {
-    let Some(score) = child.program.oom_score_adj else { return Ok(()) };
+    let Some(score) = child.program.oom_score_adj.filter(|score| own_oom_score() != Some(*score)) else {
+        return Ok(());
+    };
     let procfs = procfs(child)?;
     write(procfs, Path::new("self/oom_score_adj"), &score.to_string())
         .context(|| format!("cannot set the oom score to {score}"))
+}
+
+/// The score that a new process begins with: its maker's. Mounting a procfs to write the same once more costs as much as
+/// ten mounts of a container, because the kernel waits for all its CPUs as such a mount goes.
+pub(in crate::start) fn own_oom_score() -> Option<i32> {
+    dhow_sys::procfs::read_text("/proc/self/oom_score_adj").ok()?.trim().parse().ok()
 }
 
 /// A detached procfs of the pid namespace that we are in.

@@ -5,6 +5,7 @@ use super::create::{self, CidFile};
 use super::flags;
 use crate::cli::parse::{self, Count, Shape};
 use crate::cli::{Ended, Failure, Globals};
+use dhow_engine::container::Supervisor;
 use dhow_engine::container::request::{CreateRequest, RestartPolicy};
 use dhow_engine::{Engine, EngineError, container};
 use dhow_supervisor::client::{Connection, Streams};
@@ -47,6 +48,8 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
         connect::check_terminal(request.config.attach_stdin, request.config.tty)?;
     }
     let cidfile = CidFile::claim(cidfile.as_deref()).map_err(ours)?;
+    // Its start goes on beside ours.
+    let supervisor = Supervisor::ready().map_err(|e| ours(e.into()))?;
     let engine = globals.engine_plain().map_err(ours)?;
     let id = create::make(&engine, &request, cidfile).map_err(ours)?;
     let config = &request.config;
@@ -58,7 +61,7 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
         // One that is started again is so by what its supervisor runs at its end.
         records: request.host.restart == RestartPolicy::No,
     };
-    let connection = begin(&engine, &id, &manner, &request)?;
+    let connection = begin(&engine, &id, &manner, &request, supervisor)?;
     if manner.streams == Streams::default() {
         drop(connection);
         writeln!(std::io::stdout(), "{id}")?;
@@ -86,9 +89,16 @@ fn detach(attached: bool, request: &mut CreateRequest) -> Result<(), Failure> {
 }
 
 /// Starts what was made; what cannot be started and was to be removed at its end is removed.
-fn begin(engine: &Engine, id: &str, manner: &Manner, request: &CreateRequest) -> Result<Connection, Failure> {
+fn begin(
+    engine: &Engine,
+    id: &str,
+    manner: &Manner,
+    request: &CreateRequest,
+    supervisor: Supervisor,
+) -> Result<Connection, Failure> {
     let size = if manner.tty { connect::size() } else { (0, 0) };
-    let started = container::start(engine, id, manner.streams, size).and_then(|connection| match connection {
+    let started = container::start_with(engine, id, manner.streams, size, Some(supervisor));
+    let started = started.and_then(|connection| match connection {
         Some(connection) => Ok(connection),
         // Somebody else was faster.
         None => container::attach(engine, id, manner.streams),

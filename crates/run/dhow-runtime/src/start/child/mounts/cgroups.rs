@@ -8,6 +8,7 @@
 use crate::start::child::failure::{Context, Failure};
 use crate::start::plan::mounts::Mount;
 use dhow_sys::mount::{self, Change, Depth, FsContext, MountAttrFlags, MountError};
+use dhow_sys::procfs;
 use rustix::fs::{Mode, OFlags};
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -23,7 +24,7 @@ pub(super) struct Made {
 
 /// Makes the mounts.
 pub(super) fn mount(spec: &Mount, own_namespace: bool) -> Result<Made, Failure> {
-    let groups = std::fs::read_to_string("/proc/self/cgroup").context(|| "cannot read our groups".to_owned())?;
+    let groups = procfs::read_text("/proc/self/cgroup").context(|| "cannot read our groups".to_owned())?;
     let groups: Vec<Group> = groups.lines().filter_map(Group::parse).collect();
     let what = || "cannot mount the control groups".to_owned();
     if let [Group { name, .. }] = groups.as_slice()
@@ -83,7 +84,7 @@ fn anew(spec: &Mount, groups: &[Group]) -> Result<Vec<(String, OwnedFd)>, MountE
 
 /// Our subtree of each hierarchy that the host has mounted somewhere.
 fn bound(spec: &Mount, groups: &[Group]) -> Result<Vec<(String, OwnedFd)>, MountError> {
-    let table = std::fs::read_to_string("/proc/self/mountinfo").map_err(|source| MountError {
+    let table = procfs::read_text("/proc/self/mountinfo").map_err(|source| MountError {
         operation: "open /proc/self/mountinfo".to_owned(),
         messages: Vec::new(),
         source,

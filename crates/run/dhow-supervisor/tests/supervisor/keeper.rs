@@ -1,0 +1,352 @@
+//! Supervisors and keepers killed at any moment: nothing that a container says, hears or leaves is lost.
+
+use crate::container::{ALL, Container, NONE, attach, program, until};
+use dhow_supervisor::client::{Adoption, Connection, End, Upgraded, adopt, upgrade};
+use dhow_supervisor::keeper;
+use dhow_supervisor::plan::{KeeperPlan, Stdin};
+use dhow_sys::process::ProcessIdentity;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+pub(crate) fn kept(mut container: Container) -> Container {
+    let dir = container.scratch.0.join("kept");
+    fs::create_dir_all(&dir).unwrap();
+    container.plan.keeper =
+        Some(KeeperPlan { dir, supervise: vec!["supervisor".into()], keep: vec!["keeper".into(), "keep".into()] });
+    container
+}
+
+fn dir(container: &Container) -> &Path {
+    &container.plan.keeper.as_ref().unwrap().dir
+}
+
+/// Processes of that name that have the file open.
+fn holders(name: &str, file: &Path) -> Vec<u32> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        if fs::read_to_string(entry.path().join("comm")).is_ok_and(|comm| comm.trim() == name) {
+            let Ok(fds) = fs::read_dir(entry.path().join("fd")) else { continue };
+            if fds.flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|target| target == file)) {
+                found.push(pid);
+            }
+        }
+    }
+    found
+}
+
+pub(crate) fn supervisor(container: &Container) -> Option<u32> {
+    holders("dhow-supervisor", &container.plan.run_dir.join("supervisor.lock")).first().copied()
+}
+
+fn keeper(container: &Container) -> Option<u32> {
+    holders("dhow-keeper", &dir(container).join("keeper.lock")).first().copied()
+}
+
+fn kill(pid: u32) -> bool {
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok()
+}
+
+/// A number that differs from turn to turn, below `most`.
+fn random(most: u64) -> u64 {
+    static STATE: AtomicU32 = AtomicU32::new(0x1234_5678);
+    let mut x = STATE.load(Ordering::Relaxed) ^ Instant::now().elapsed().subsec_nanos() ^ std::process::id();
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    STATE.store(x, Ordering::Relaxed);
+    u64::from(x) % most
+}
+
+pub(crate) fn text(lines: u32) -> String {
+    (1..=lines).map(|n| format!("{n}\n")).collect()
+}
+
+/// Kills what `victim` finds, over and over, as long as `work` runs. How often it did.
+fn while_killing<T: Send>(
+    victim: impl Fn() -> Option<u32> + Sync,
+    pause: u64,
+    work: impl FnOnce() -> T + Send,
+) -> (T, u32) {
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let killer = scope.spawn(|| {
+            let mut count = 0;
+            while !over.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_micros(random(pause * 1000)));
+                count += u32::from(victim().is_some_and(kill));
+                // Who dies again and again is not followed any more.
+                std::thread::sleep(Duration::from_millis(if count % 4 == 0 { 2500 } else { 60 }));
+            }
+            count
+        });
+        let result = work();
+        over.store(true, Ordering::Relaxed);
+        (result, killer.join().unwrap())
+    })
+}
+
+/// Numbers in bursts, for about `seconds`.
+fn counting(lines: u32, seconds: u32) -> String {
+    let bursts = seconds * 20;
+    let each = lines / bursts;
+    format!(
+        "i=0; while [ $i -lt {bursts} ]; do seq $((i * {each} + 1)) $((i * {each} + {each})); i=$((i + 1)); sleep 0.04; \
+         done; exit 7"
+    )
+}
+
+pub(crate) fn ended(end: &End, code: i32) -> bool {
+    matches!(end, End::Exited(record) if record.code == Some(code))
+}
+
+#[test]
+fn a_supervisor_killed_again_and_again_loses_and_repeats_nothing() {
+    let container = kept(Container::new("again", &counting(360_000, 6)));
+    let connection = container.start(ALL);
+    let ((end, out, _), kills) = while_killing(|| supervisor(&container), 40, || attach(connection, b"", true));
+    println!("{kills} supervisors killed");
+    assert!(kills > 3 && ended(&end, 7), "{kills} {end:?}");
+    let expected = text(360_000);
+    assert_same(&container.log(), &expected, "the log");
+    assert_same(&out, &expected, "what the client saw");
+    container.assert_nothing_left();
+    assert_eq!(container.record().code, Some(7));
+    until("the keeper to end", || keeper(&container).is_none());
+    assert!(!dir(&container).join("keeper.sock").exists());
+}
+
+pub(crate) fn assert_same(found: &str, expected: &str, what: &str) {
+    if found != expected {
+        let differs =
+            found.bytes().zip(expected.bytes()).position(|(a, b)| a != b).unwrap_or(found.len().min(expected.len()));
+        let around = |text: &str| text[differs.saturating_sub(40)..text.len().min(differs + 40)].to_owned();
+        panic!(
+            "{what} differs at {differs} of {} ({}): {:?} for {:?}",
+            expected.len(),
+            found.len(),
+            around(found),
+            around(expected)
+        );
+    }
+}
+
+#[test]
+fn a_terminal_outlives_its_supervisor() {
+    let mut container = kept(Container::new("terminal", &counting(40_000, 4)).with_terminal());
+    container.plan.stdin = Stdin::Open;
+    let connection = container.start(ALL);
+    let ((end, out, _), kills) = while_killing(|| supervisor(&container), 40, || attach(connection, b"", true));
+    assert!(kills > 1 && ended(&end, 7), "{kills} {end:?}");
+    let expected = text(40_000).replace('\n', "\r\n");
+    assert_same(&container.log(), &expected, "the log");
+    assert_same(&out, &expected, "what the client saw");
+    container.assert_nothing_left();
+}
+
+#[test]
+fn input_flows_on_over_supervisors_that_are_killed() {
+    let mut container = kept(Container::new("input", "cat; exit 5"));
+    container.plan.stdin = Stdin::Once;
+    let connection = container.start(ALL);
+    let expected = text(60_000);
+    let (stdin, mut typed) = std::io::pipe().unwrap();
+    let input = &expected;
+    let ((end, out), kills) = while_killing(
+        || supervisor(&container),
+        40,
+        || {
+            std::thread::scope(|scope| {
+                scope.spawn(move || {
+                    for piece in input.as_bytes().chunks(input.len() / 100) {
+                        typed.write_all(piece).unwrap();
+                        std::thread::sleep(Duration::from_millis(40));
+                    }
+                });
+                crate::life::attach_with(connection, stdin)
+            })
+        },
+    );
+    assert!(kills > 1 && ended(&end, 5), "{kills} {end:?}");
+    assert_same(&out, &expected, "what the client saw");
+    assert_same(&container.log(), &expected, "the log");
+    container.assert_nothing_left();
+}
+
+#[test]
+fn a_keeper_that_is_killed_is_replaced_and_knows_as_much() {
+    let container = kept(Container::new("keepers", &counting(100_000, 5)));
+    let connection = container.start(ALL);
+    let ((end, out, _), kills) = while_killing(
+        || if random(2) == 0 { keeper(&container) } else { supervisor(&container) },
+        40,
+        || attach(connection, b"", true),
+    );
+    assert!(kills > 3 && ended(&end, 7), "{kills} {end:?}");
+    assert_same(&container.log(), &text(100_000), "the log");
+    assert_same(&out, &text(100_000), "what the client saw");
+    container.assert_nothing_left();
+    until("the keeper to end", || keeper(&container).is_none());
+}
+
+#[test]
+fn one_keeper_serves_many_and_each_successor_gets_its_own() {
+    let first = kept(Container::new("many-a", "sleep 3; echo a; exit 3"));
+    let mut second = kept(Container::new("many-b", "sleep 3; echo b; exit 4"));
+    second.plan.keeper.clone_from(&first.plan.keeper);
+    let (a, b) = (first.start(NONE), second.start(NONE));
+    assert_eq!(keeper(&first), keeper(&second));
+    until("both to be lean", || supervisor(&first).is_some() && supervisor(&second).is_some());
+    assert!(kill(supervisor(&first).unwrap()) && kill(supervisor(&second).unwrap()));
+    assert!(ended(&a.wait(true).unwrap(), 3) && ended(&b.wait(true).unwrap(), 4));
+    assert_eq!((first.log().as_str(), second.log().as_str()), ("a\n", "b\n"));
+    assert!(!first.has_exited_run() && !second.has_exited_run());
+}
+
+#[test]
+fn the_end_is_told_although_nobody_who_was_there_lives() {
+    let container = kept(Container::new("unseen", "sleep 1; exit 9"));
+    drop(container.start(NONE));
+    until("the keeper", || keeper(&container).is_some());
+    let old = supervisor(&container).unwrap();
+    assert!(kill(old));
+    until("another", || supervisor(&container).is_some_and(|new| new != old));
+    until("the command", || container.has_exited_run());
+    assert_eq!(container.record().code, Some(9));
+    container.assert_nothing_left();
+}
+
+fn kill_both(container: &Container) {
+    let (supervisor, keeper) = (supervisor(container).unwrap(), keeper(container).unwrap());
+    let stop = |pid: u32| {
+        let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    };
+    // At once: neither gets to notice.
+    stop(keeper);
+    stop(supervisor);
+    assert!(kill(keeper) && kill(supervisor));
+    until("both to be gone", || !container.is_supervised());
+}
+
+fn adoption(container: &Container, pid: u32) -> Adoption {
+    Adoption { plan: container.plan.clone(), process: ProcessIdentity::of(pid).unwrap(), started: 77 }
+}
+
+#[test]
+fn what_a_container_says_while_nobody_is_there_is_not_lost() {
+    let container = kept(Container::new("adopted", "echo before; sleep 2; seq 1 100000; exit 6"));
+    let waiting = container.launch(NONE).unwrap();
+    let pid = waiting.pid;
+    drop(waiting.open().unwrap());
+    until("the first line", || container.log() == "before\n");
+    kill_both(&container);
+    let adoption = adoption(&container, pid);
+    // It has begun to speak, and waits.
+    std::thread::sleep(Duration::from_millis(2500));
+    let error = Connection::open(&container.plan.run_dir, NONE).unwrap_err();
+    assert!(matches!(error, dhow_supervisor::client::ClientError::NotRunning), "{error}");
+    std::thread::scope(|scope| {
+        let all: Vec<_> = (0..4).map(|_| scope.spawn(|| adopt(&program(), &[], &adoption))).collect();
+        // Several at once: one gets it.
+        let outcomes: Vec<_> = all.into_iter().map(|one| one.join().unwrap()).collect();
+        assert!(outcomes.iter().any(Result::is_ok), "{outcomes:?}");
+    });
+    until("the end", || container.has_exited_run());
+    let record = container.record();
+    assert_eq!((record.code, record.started), (Some(6), 77));
+    assert_same(&container.log(), &format!("before\n{}", text(100_000)), "the log");
+    container.assert_nothing_left();
+    assert!(adopt(&program(), &[], &adoption).is_err());
+    assert!(!container.is_supervised());
+}
+
+/// Another file with the same program.
+fn copy_of_program(container: &Container) -> PathBuf {
+    let copy = container.scratch.0.join("program");
+    fs::copy(program(), &copy).unwrap();
+    copy
+}
+
+fn exe(pid: u32) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    fs::metadata(format!("/proc/{pid}/exe")).unwrap().ino()
+}
+
+#[test]
+fn another_program_goes_on_and_nobody_notices() {
+    use std::os::unix::fs::MetadataExt as _;
+    let container = kept(Container::new("upgrade", &counting(200_000, 4)));
+    let connection = container.start(ALL);
+    let copy = copy_of_program(&container);
+    let new = dhow_sys::mount::clone_tree(&copy).unwrap();
+    let same = dhow_sys::mount::clone_tree(&program()).unwrap();
+    std::thread::scope(|scope| {
+        let client = scope.spawn(|| attach(connection, b"", true));
+        let run_dir = &container.plan.run_dir;
+        until("the keeper", || keeper(&container).is_some());
+        let pids = (supervisor(&container).unwrap(), keeper(&container).unwrap());
+        assert_eq!(upgrade(run_dir, same.as_fd()).unwrap(), Upgraded::Same);
+        assert_eq!(keeper::upgrade(dir(&container), same.as_fd()).unwrap(), Upgraded::Same);
+        // What is no program changes nothing.
+        let text = fs::File::open(container.scratch.0.join("c-json.log")).unwrap();
+        assert!(upgrade(run_dir, text.as_fd()).is_err());
+        assert!(keeper::upgrade(dir(&container), text.as_fd()).is_err());
+        assert_eq!(upgrade(run_dir, new.as_fd()).unwrap(), Upgraded::Done);
+        assert_eq!(keeper::upgrade(dir(&container), new.as_fd()).unwrap(), Upgraded::Done);
+        let inode = fs::metadata(&copy).unwrap().ino();
+        assert_eq!((supervisor(&container).unwrap(), keeper(&container).unwrap()), pids);
+        assert_eq!((exe(pids.0), exe(pids.1)), (inode, inode));
+        assert_eq!(upgrade(run_dir, new.as_fd()).unwrap(), Upgraded::Same);
+        // The new keeper knows what the old one knew.
+        assert!(kill(pids.0));
+        until("another", || supervisor(&container).is_some_and(|new| new != pids.0));
+        assert_eq!(exe(supervisor(&container).unwrap()), inode);
+        let (end, out, _) = client.join().unwrap();
+        assert!(ended(&end, 7), "{end:?}");
+        assert_same(&out, &self::text(200_000), "what the client saw");
+    });
+    assert_same(&container.log(), &text(200_000), "the log");
+    container.assert_nothing_left();
+    assert_eq!(upgrade(&container.plan.run_dir, new.as_fd()).unwrap(), Upgraded::NotRunning);
+    until("the keeper to end", || keeper(&container).is_none());
+    assert_eq!(keeper::upgrade(dir(&container), new.as_fd()).unwrap(), Upgraded::NotRunning);
+}
+
+#[test]
+fn one_who_was_killed_before_the_gate_leaves_nothing() {
+    let container = kept(Container::new("gate", "echo never"));
+    let waiting = container.launch(NONE).unwrap();
+    until("the keeper", || keeper(&container).is_some());
+    let first = ProcessIdentity::of(waiting.pid).unwrap();
+    assert!(kill(supervisor(&container).unwrap()));
+    until("the container to end", || !dhow_sys::process::is_alive(&first).unwrap());
+    assert!(waiting.open().is_err());
+    container.assert_nothing_left();
+    assert!(!container.has_exited_run());
+    assert!(dhow_supervisor::plan::ExitRecord::read(&container.plan.run_dir).unwrap().is_none());
+    until("the keeper to end", || keeper(&container).is_none());
+}
+
+#[test]
+fn a_suspended_client_does_not_delay_the_end() {
+    let container = Container::new("suspended", "read line");
+    let mut container = container;
+    container.plan.stdin = Stdin::Once;
+    drop(container.start(NONE));
+    // It never says anything again.
+    let asleep = container.connect(NONE);
+    let begun = Instant::now();
+    drop(container.connect(ALL));
+    until("the command", || container.has_exited_run());
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(ended(&asleep.wait(false).unwrap(), 1));
+    container.assert_nothing_left();
+    let mut rest = Vec::new();
+    fs::File::open("/dev/null").unwrap().read_to_end(&mut rest).unwrap();
+}
