@@ -32,4 +32,5 @@ mod system;
 mod terminal;
 mod together;
 mod unpacked;
+mod watched;
 mod words;

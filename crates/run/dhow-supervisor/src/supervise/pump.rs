@@ -157,6 +157,3 @@ fn open_log(journal: &Journal, plan: &LogPlan) -> io::Result<Writer> {
     });
     Writer::resume(plan, begun, journal.mark())
 }
-
-#[cfg(test)]
-mod tests;

@@ -30,8 +30,6 @@ use std::time::{Duration, Instant};
 
 /// The lock of a run directory.
 pub(super) const LOCK: &str = "supervisor.lock";
-/// How often to try the lock, a millisecond apart.
-const LOCK_ATTEMPTS: u32 = 20;
 pub(crate) const OOM_SCORE: &str = "/proc/self/oom_score_adj";
 /// The socket of a run directory.
 pub(crate) const SOCKET: &str = "supervisor.sock";
@@ -331,18 +329,12 @@ fn null() -> io::Result<OwnedFd> {
 pub(super) fn lock(run_dir: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::open(run_dir.join(LOCK), flags, Mode::RUSR | Mode::WUSR)?;
-    // Others try it for a moment, to find out whether there is a supervisor.
-    for _ in 0..LOCK_ATTEMPTS {
-        let held = Locked::acquire(file.as_fd(), Share::Exclusive, Wait::No)?;
-        let is_held = held.is_some();
-        // Not to be released before the end.
-        std::mem::forget(held);
-        if is_held {
-            return Ok(file);
-        }
-        std::thread::sleep(Duration::from_millis(1));
+    match Locked::acquire(file.as_fd(), Share::Exclusive, Wait::No)? {
+        // Not to be released before the file is closed.
+        Some(held) => std::mem::forget(held),
+        None => return Err(io::Error::new(io::ErrorKind::ResourceBusy, "another supervisor has it")),
     }
-    Err(io::Error::new(io::ErrorKind::ResourceBusy, "another supervisor has it"))
+    Ok(file)
 }
 
 pub(super) fn listen(run_dir: &Path) -> io::Result<OwnedFd> {

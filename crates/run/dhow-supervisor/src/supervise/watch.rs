@@ -173,9 +173,6 @@ impl Watch {
                 // What is held back is in no memory that goes along.
                 Ok(false) if self.log.as_ref().is_some_and(|log| log.held_back() > 0) => wire::BUSY,
                 Ok(false) => {
-                    if let Some(group) = self.still_to_join.take() {
-                        let _ = group.join();
-                    }
                     let asked = program.try_clone();
                     self.clients[n].upgrade = asked.ok();
                     let _ = resume::execute_anew(self, Some(program.as_fd()));

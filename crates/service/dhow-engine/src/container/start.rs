@@ -27,12 +27,16 @@ use dhow_runtime::RuntimeError;
 use dhow_runtime::status::{Action, Status};
 use dhow_state::{ContainerRow, ContainerState, Durability, ObjectKind};
 use dhow_supervisor::client::{ClientError, Connection, Launcher, Streams, Waiting};
-use dhow_supervisor::plan::{LogPlan, Plan, Stdin, VERSION};
+use dhow_supervisor::plan::{KeeperPlan, LogPlan, Plan, Stdin, VERSION};
 use dhow_sys::process::ProcessIdentity;
 use oci_spec::runtime::Spec;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
+
+/// The words that make this program a supervisor, and a keeper.
+pub(super) const SUPERVISE: [&str; 2] = ["internal", "supervise"];
+const KEEP: [&str; 2] = ["internal", "keep"];
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +57,7 @@ impl Supervisor {
     /// # Errors
     /// [`EngineError::Start`].
     pub fn ready() -> Result<Supervisor, EngineError> {
-        let arguments = [OsStr::new("internal"), OsStr::new("supervise")];
+        let arguments = SUPERVISE.map(OsStr::new);
         Launcher::ready(Path::new(super::PROGRAM), &arguments).map(Supervisor).map_err(|e| explain(e.into()))
     }
 }
@@ -240,7 +244,8 @@ fn spec_of(engine: &Engine, container: &Container, root: &root::Root) -> Result<
     Ok(spec)
 }
 
-fn plan(
+/// What a supervisor is told.
+pub(super) fn plan(
     engine: &Engine,
     container: &Container,
     spec: Spec,
@@ -279,7 +284,15 @@ fn plan(
         stdin,
         join: Vec::new(),
         exited: words.iter().map(|word| OsString::from(*word)).collect(),
+        keeper: Some(keeper(engine)),
     })
+}
+
+/// The keeper of all containers of the store.
+fn keeper(engine: &Engine) -> KeeperPlan {
+    // What a process list shows in front.
+    let words = |words: [&str; 2]| ["dhow"].into_iter().chain(words).map(OsString::from).collect();
+    KeeperPlan { dir: engine.state.run_dir().to_owned(), supervise: words(SUPERVISE), keep: words(KEEP) }
 }
 
 /// Writes down who it is that waits at the gate.
