@@ -14,6 +14,7 @@ pub mod passing;
 pub mod pidfd;
 pub mod process;
 mod raw;
+pub mod schedule;
 pub mod seccomp;
 pub mod signal;
 pub mod terminal;
