@@ -116,10 +116,11 @@ pub(crate) fn read_only(expected: &Value, report: &mut Report) {
         } else {
             rustix::fs::open(path, rustix::fs::OFlags::WRONLY, 0.into()).map(drop)
         };
-        // Procfs and sysfs let nobody make files at all; there the mount says it.
         let flag =
             rustix::fs::statvfs(path).is_ok_and(|about| about.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY));
-        report.holds(path, tried == Err(rustix::io::Errno::ROFS), || format!("writing gives {tried:?}"));
+        // Procfs lets nobody make files at all, so that of its directories only the mount says it.
+        let refused = tried == Err(rustix::io::Errno::ROFS) || about.is_dir() && tried == Err(rustix::io::Errno::NOENT);
+        report.holds(path, refused, || format!("writing gives {tried:?}"));
         report.holds(path, flag, || "statvfs(2) does not say that it is read-only".to_owned());
     }
 }

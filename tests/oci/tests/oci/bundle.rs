@@ -142,6 +142,7 @@ pub(crate) fn spec(group: &str) -> Value {
                 device("c", 1, json!(3)), device("c", 1, json!(5)), device("c", 1, json!(7)), device("c", 1, json!(8)),
                 device("c", 1, json!(9)), device("c", 5, json!(0)), device("c", 5, json!(1)), device("c", 5, json!(2)),
                 {"allow": true, "type": "c", "major": 136, "access": "rwm"},
+                {"allow": true, "type": "c", "access": "m"}, {"allow": true, "type": "b", "access": "m"},
             ]},
             "maskedPaths": ["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/scsi", "/sys/firmware"],
             "readonlyPaths": ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"],

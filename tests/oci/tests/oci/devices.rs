@@ -35,7 +35,9 @@ fn listed_devices() {
         json!({"/dev/fuse": "c 10:229 600 7:8", "/dev/net/tun": "c 10:200 666 0:0", "/dev/disk": "b 7:99 660 0:6",
             "/dev/pipe": "p 0:0 644 0:0", "/dev/odd": "c 1:3 4755 0:0", "/dev/null": "c 1:3 666 0:0"}),
     );
-    case.differs("runc", "devices./dev/odd", "only the nine bits of permission are set");
+    for runtime in ["runc", "crun"] {
+        case.differs(runtime, "devices./dev/odd", "only the nine bits of permission are set");
+    }
     case.run();
 }
 
@@ -56,5 +58,6 @@ fn what_the_rules_forbid_cannot_be_opened() {
 fn odd_devices_are_refused() {
     let Some(mut case) = case() else { return };
     case.set("/linux/devices", json!([{"path": "/dev/x", "type": "x", "major": 1, "minor": 1}]));
+    case.differs("crun", "refused", "it makes something else of it");
     case.is_refused("unknown variant");
 }

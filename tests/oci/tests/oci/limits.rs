@@ -9,13 +9,13 @@ fn limits_of_the_process() {
     case.set(
         "/process/rlimits",
         json!([{"type": "RLIMIT_NOFILE", "soft": 100, "hard": 200}, {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
-            {"type": "RLIMIT_AS", "soft": 1_u64 << 40, "hard": 1_u64 << 41}, {"type": "RLIMIT_MEMLOCK", "soft": 4096, "hard": u64::MAX},
+            {"type": "RLIMIT_AS", "soft": 1_u64 << 40, "hard": 1_u64 << 41}, {"type": "RLIMIT_FSIZE", "soft": 1 << 20, "hard": u64::MAX},
             {"type": "RLIMIT_NPROC", "soft": 1000, "hard": 2000}]),
     );
     case.expect(
         "rlimits",
         json!({"RLIMIT_NOFILE": [100, 200], "RLIMIT_CORE": [0, 0], "RLIMIT_AS": [1_u64 << 40, 1_u64 << 41],
-            "RLIMIT_MEMLOCK": [4096, null], "RLIMIT_NPROC": [1000, 2000]}),
+            "RLIMIT_FSIZE": [1 << 20, null], "RLIMIT_NPROC": [1000, 2000]}),
     );
     case.run();
 }

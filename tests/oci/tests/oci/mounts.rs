@@ -52,6 +52,9 @@ fn options_of_binds() {
     case.expect("read_only", json!(["/ro", "/all", "/ro/file"]))
         .expect("writable", json!(["/plain", "/back", "/noatime"]));
     case.expect("contents", json!({"/plain/file": "of the host", "/all/file": "of the host"}));
+    for what in ["mounts./back", "writable./back"] {
+        case.differs("crun", what, "a flag that was set stays set, whatever comes behind it");
+    }
     case.run();
 }
 
@@ -79,6 +82,7 @@ fn later_mounts_lie_on_earlier_ones() {
     case.add("/mounts", json!({"destination": "/data/inside/made", "type": "tmpfs", "source": "tmpfs", "options": ["size=1m", "mode=0711"]}));
     case.expect("contents", json!({"/data/inside/name": "two"}));
     case.expect("modes", json!({"/data/inside/made": "711"}));
+    case.differs("runc", "modes", "before 1.2 a tmpfs got the mode of the directory below");
     case.expect("mounts", json!({"/data/inside/made": {"type": "tmpfs", "file_system": ["size=1024k"]}}));
     case.run();
 }
@@ -124,6 +128,7 @@ fn propagation() {
         // A mount that has no peers is nobody's slave, so there is nothing to see of that one here.
         let found = if word == "rslave" { json!([]) } else { found };
         case.expect("mounts", json!({"/data": {"propagation": found}}));
+        case.differs("crun", "mounts./data.propagation", "the propagation of the root comes later, and counts for all");
         case.run();
     }
 }
@@ -196,6 +201,7 @@ fn odd_mounts_are_refused() {
         let Some(mut case) = case() else { return };
         case.add("/mounts", mount);
         case.differs("crun", "refused", "it mounts inside of /proc, but for links");
+        case.differs("runc", "refused", "before 1.2 it mounted a tmpfs inside of /proc");
         case.is_refused(text);
     }
 }

@@ -28,6 +28,8 @@ fn its_propagation() {
     {
         let Some(mut case) = case() else { return };
         case.set("/linux/rootfsPropagation", json!(word)).expect("mounts", json!({"/": {"propagation": found}}));
+        case.differs("runc", "mounts./.propagation", "before 1.2 the root always came out private");
+        case.differs("runc", "start", "before 1.2 it could not bind a root that is unbindable already");
         case.differs("crun", "start", "it cannot bind a root that is unbindable already");
         case.run();
     }

@@ -43,6 +43,10 @@ impl Runtime {
         let state = state_directory(bundle);
         // crun refuses a host with both versions of control groups, so none of them gets to see the second.
         let script = "umount /sys/fs/cgroup/unified 2> /dev/null; exec \"$@\"";
+        // crun would give the host's null device to the root of a user namespace: chown(2) of whatever is standard input.
+        let empty = bundle.join("empty");
+        std::fs::write(&empty, "").unwrap();
+        let input = if self.name == "dhow" { Stdio::null() } else { std::fs::File::open(empty).unwrap().into() };
         Command::new("unshare")
             .args(["--mount", "--propagation", "private", "/bin/sh", "-c", script, "sh"])
             .args(&self.words)
@@ -54,7 +58,7 @@ impl Runtime {
             .current_dir(bundle)
             .env_clear()
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-            .stdin(Stdio::null())
+            .stdin(input)
             .output()
             .unwrap()
     }

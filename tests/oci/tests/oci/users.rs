@@ -32,6 +32,7 @@ fn a_user_namespace_of_its_own() {
     // The way there must be open for who is not root of the host.
     case.expect("user", json!([0, 0]));
     case.expect("contents", json!({"/proc/self/uid_map": "0 100000 65536", "/proc/self/gid_map": "0 100000 65536"}));
+    // It is the host's, whose root is nobody here.
     case.expect("devices", json!({"/dev/null": "c 1:3 666 65534:65534"}));
     case.expect("owners", json!({"/etc": "0:0"}));
     case.expect("new_files", json!(["/tmp/made"]));
