@@ -16,6 +16,7 @@ mod own {
     use std::ffi::c_long;
     pub(crate) const RT_SIGACTION: c_long = 13;
     pub(crate) const RT_SIGPROCMASK: c_long = 14;
+    pub(crate) const CLONE: c_long = 56;
     pub(crate) const PERSONALITY: c_long = 135;
     pub(crate) const SCHED_SETSCHEDULER: c_long = 144;
     pub(crate) const SCHED_SETAFFINITY: c_long = 203;
@@ -30,6 +31,7 @@ mod own {
     use std::ffi::c_long;
     pub(crate) const RT_SIGACTION: c_long = 134;
     pub(crate) const RT_SIGPROCMASK: c_long = 135;
+    pub(crate) const CLONE: c_long = 220;
     pub(crate) const PERSONALITY: c_long = 92;
     pub(crate) const SCHED_SETSCHEDULER: c_long = 119;
     pub(crate) const SCHED_SETAFFINITY: c_long = 122;
@@ -39,7 +41,10 @@ mod own {
     pub(crate) const SCHED_SETATTR: c_long = 274;
 }
 
-pub(crate) use own::{IOPRIO_GET, IOPRIO_SET, KEYCTL, SCHED_SETATTR, PERSONALITY, RT_SIGACTION, RT_SIGPROCMASK, SCHED_SETAFFINITY, SCHED_SETSCHEDULER};
+pub(crate) use own::{
+    CLONE, IOPRIO_GET, IOPRIO_SET, KEYCTL, PERSONALITY, RT_SIGACTION, RT_SIGPROCMASK, SCHED_SETAFFINITY, SCHED_SETATTR,
+    SCHED_SETSCHEDULER,
+};
 
 unsafe extern "C" {
     /// syscall(2).

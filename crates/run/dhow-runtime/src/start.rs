@@ -15,6 +15,7 @@ mod streams;
 
 use crate::cgroup::Entry;
 use crate::error::RuntimeError;
+use crate::hooks::Subject;
 use crate::seccomp::Filter;
 use child::{Child, Entered};
 use conversation::{Channel, channel};
@@ -54,6 +55,9 @@ pub struct Start<'a> {
     /// Namespaces to join instead of making, opened and verified by the caller: these take the place of `path` in
     /// `linux.namespaces`. A type that is neither here nor there is shared with the host.
     pub join: &'a [(LinuxNamespaceType, OwnedFd)],
+    /// What hooks are told; a spec with hooks is refused without it. Those after the start are the caller's to run
+    /// ([`hooks`](crate::hooks)).
+    pub subject: Option<Subject<'a>>,
 }
 
 /// A container's first process, set up and waiting at the gate. Dropped: it ends, and is reaped.
@@ -80,7 +84,7 @@ pub struct Running {
 /// [`RuntimeError::Invalid`] for a spec that makes no sense; [`RuntimeError::Step`] names the step that failed;
 /// [`RuntimeError::Exec`] when there is no such program. Nothing is left behind.
 pub fn start(start: Start<'_>) -> Result<Starting, RuntimeError> {
-    let plan = Plan::read(start.spec, start.join)?;
+    let plan = Plan::read(start.spec, start.join, start.subject)?;
     let sources = sources::open(&plan.container)?;
     let null = streams::null_in_place_of_ours(&start.stdio)?;
     let stdio = streams::without_our_null(&start.stdio, null.as_ref());

@@ -7,6 +7,7 @@
 
 use dhow_runtime::RuntimeError;
 use dhow_runtime::cgroup::{Cgroup, Hierarchies};
+use dhow_runtime::hooks::{self, Subject};
 use dhow_runtime::seccomp::Filter;
 use dhow_runtime::start::{Running, Start, Stdio, start};
 use dhow_sys::mount::{Depth, open_tree_at};
@@ -16,7 +17,7 @@ use std::error::Error;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -30,23 +31,34 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<u8, Box<dyn Error>> {
-    let (bundle, _id) = arguments()?;
+    let (bundle, id) = arguments()?;
     let bundle = bundle.canonicalize()?;
     let spec: Spec = serde_json::from_reader(File::open(bundle.join("config.json"))?)?;
     let linux = spec.linux().as_ref().ok_or("there is no `linux` in the spec")?;
     let group = make_group(&spec)?;
     let filter = linux.seccomp().as_ref().map(Filter::compile).transpose()?;
-    let ran = go(&spec, &bundle, &group, filter.as_ref());
-    let status = ran.and_then(|running| Ok(pidfd::wait(running.pidfd.as_fd())?.status()));
+    let subject = Subject { id: &id, bundle: &bundle };
+    let ran = go(&spec, subject, &group, filter.as_ref());
+    let status = ran.and_then(|running| {
+        warn(hooks::poststart(&spec, subject, running.pid)?);
+        Ok(pidfd::wait(running.pidfd.as_fd())?.status())
+    });
     // What the container has left behind in its group ends with it.
     group.kill()?;
     group.remove()?;
+    warn(hooks::poststop(&spec, subject)?);
     Ok(u8::try_from(status?)?)
 }
 
-fn go(spec: &Spec, bundle: &Path, group: &Cgroup, filter: Option<&Filter>) -> Result<Running, Box<dyn Error>> {
+fn warn(warnings: Vec<RuntimeError>) {
+    for warning in warnings {
+        eprintln!("dhow-oci-driver: warning: {warning}");
+    }
+}
+
+fn go(spec: &Spec, subject: Subject<'_>, group: &Cgroup, filter: Option<&Filter>) -> Result<Running, Box<dyn Error>> {
     let root = spec.root().as_ref().ok_or("there is no `root` in the spec")?;
-    let root = open_tree_at(&bundle.join(root.path()), Depth::All)?;
+    let root = open_tree_at(&subject.bundle.join(root.path()), Depth::All)?;
     let join = join(spec)?;
     let (stdin, stdout, stderr) = (io::stdin(), io::stdout(), io::stderr());
     let starting = start(Start {
@@ -56,6 +68,7 @@ fn go(spec: &Spec, bundle: &Path, group: &Cgroup, filter: Option<&Filter>) -> Re
         cgroup: group.entry(),
         seccomp: filter,
         join: &join,
+        subject: Some(subject),
     })?;
     Ok(starting.release()?)
 }

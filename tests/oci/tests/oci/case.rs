@@ -99,11 +99,11 @@ impl Case {
 
     /// Every runtime must do as expected, but for what is known to differ.
     pub(crate) fn run(&self) {
-        self.run_and(|_, _| {});
+        self.run_and(|_, _| vec![]);
     }
 
-    /// The same, with a look at what there is on the host afterwards.
-    pub(crate) fn run_and(&self, mut look: impl FnMut(&Runtime, &Path)) {
+    /// The same, with a look at what there is on the host afterwards, which may find more differences: `name: what`.
+    pub(crate) fn run_and(&self, mut look: impl FnMut(&Runtime, &Path) -> Vec<String>) {
         let mut wrong = Vec::new();
         let mut failed_with: Vec<BTreeSet<String>> = Vec::new();
         for runtime in runtimes::all() {
@@ -111,13 +111,11 @@ impl Case {
             if !outcome.checked {
                 outcome.failures.push(format!("start: {}", outcome.errors));
             }
+            outcome.failures.extend(look(runtime, &self.bundle.root()));
             let name = |failure: &String| failure.split(": ").next().unwrap_or_default().to_owned();
             failed_with.push(outcome.failures.iter().map(name).collect());
             outcome.failures.retain(|failure| !self.knows(runtime.name, failure));
             wrong.extend(outcome.failures.iter().map(|failure| format!("{}: {failure}", runtime.name)));
-            if outcome.checked {
-                look(runtime, &self.bundle.root());
-            }
         }
         let everybody = failed_with.iter().skip(1).fold(failed_with[0].clone(), |all, these| &all & these);
         let hint = match everybody.is_empty() || failed_with.len() < 2 {

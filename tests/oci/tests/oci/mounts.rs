@@ -144,7 +144,10 @@ fn links_in_the_root_lead_nowhere_else() {
         case.add("/mounts", json!({"destination": place, "type": "bind", "source": data, "options": ["bind"]}));
     }
     case.expect("contents", json!({"/etc/b/file": "data", format!("{}/a/file", victim.display()): "data"}));
-    case.run_and(|runtime, _| assert!(fs::read_dir(&victim).unwrap().next().is_none(), "{}", runtime.name));
+    case.run_and(|runtime, _| {
+        assert!(fs::read_dir(&victim).unwrap().next().is_none(), "{}", runtime.name);
+        vec![]
+    });
     assert!(!Path::new("/etc/b").exists());
 }
 

@@ -19,6 +19,7 @@ fn what_is_written_is_in_the_bundle_and_the_host_is_not_there() {
     case.run_and(|runtime, root| {
         assert_eq!(fs::read_to_string(root.join("etc/made")).unwrap(), "new", "{}", runtime.name);
         fs::remove_file(root.join("etc/made")).unwrap();
+        vec![]
     });
 }
 

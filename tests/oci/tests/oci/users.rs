@@ -41,6 +41,7 @@ fn a_user_namespace_of_its_own() {
         let owner = (std::os::unix::fs::MetadataExt::uid(&made), std::os::unix::fs::MetadataExt::gid(&made));
         assert_eq!(owner, (100_000, 100_000), "{}", runtime.name);
         std::fs::remove_file(root.join("tmp/made")).unwrap();
+        vec![]
     });
 }
 

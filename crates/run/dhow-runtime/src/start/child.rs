@@ -6,6 +6,7 @@
 mod credentials;
 mod devices;
 pub(super) mod failure;
+mod hooks;
 pub(super) mod kernel;
 mod mounts;
 mod namespaces;
@@ -85,6 +86,8 @@ const STEPS: &[(&str, Step)] = &[
     ("mounts", mounts::mounts),
     ("devices", devices::devices),
     ("terminal", streams::terminal),
+    ("createRuntime hooks", hooks::create_runtime),
+    ("createContainer hooks", hooks::create_container),
     ("masked paths", paths::mask),
     ("read-only paths", paths::make_read_only),
     ("kernel parameters", kernel::parameters),
@@ -101,6 +104,7 @@ const STEPS: &[(&str, Step)] = &[
     ("program", program::find),
     ("seccomp", credentials::privileged_seccomp),
     ("gate", program::gate),
+    ("startContainer hooks", hooks::start_container),
     ("seccomp", credentials::seccomp),
     ("exec", program::execute),
 ];

@@ -26,6 +26,8 @@ pub(super) enum Message {
     Sibling(u32),
     /// The master of its terminal.
     Terminal(OwnedFd),
+    /// It waits for the hooks that the caller is to run.
+    Hooks,
     /// It waits at the gate.
     Ready,
     /// It has given up.
@@ -92,6 +94,12 @@ impl Channel {
     /// Asks for the ids to be mapped, and waits until they are.
     pub(super) fn ask_for_ids(&self) -> io::Result<bool> {
         self.say(b"M")?;
+        Ok(self.wait())
+    }
+
+    /// Asks for the hooks of the caller's namespaces to be run, and waits until they were.
+    pub(super) fn ask_for_hooks(&self) -> io::Result<bool> {
+        self.say(b"H")?;
         Ok(self.wait())
     }
 
@@ -162,6 +170,7 @@ fn parse(message: &[u8], descriptor: Option<OwnedFd>) -> Option<Message> {
         b'M' => Message::MapIds,
         b'P' => Message::Sibling(u32::from_le_bytes(rest.try_into().ok()?)),
         b'T' => Message::Terminal(descriptor?),
+        b'H' => Message::Hooks,
         b'R' => Message::Ready,
         b'E' => {
             let (errno, rest) = rest.split_first_chunk()?;

@@ -4,6 +4,7 @@ use super::child::kernel::write_file;
 use super::conversation::{Channel, Message};
 use super::plan::Plan;
 use crate::error::RuntimeError;
+use crate::hooks::Moment;
 use dhow_sys::clone::Cloned;
 use dhow_sys::mount::{FsContext, MountAttrFlags};
 use dhow_sys::pidfd::{self, Exit};
@@ -108,7 +109,7 @@ fn broken_off(channel: &Channel) -> Option<RuntimeError> {
         match message {
             Message::Failed(error) => complaint = Some(error),
             Message::Sibling(pid) => drop(pidfd::open(pid).map(|pidfd| Held::new(Cloned { pid, pidfd }))),
-            Message::MapIds | Message::Terminal(_) | Message::Ready => {}
+            Message::MapIds | Message::Terminal(_) | Message::Hooks | Message::Ready => {}
         }
     }
     complaint
@@ -124,6 +125,12 @@ fn converse(mut set_up: SetUp, mut early: VecDeque<Message>, plan: &Plan) -> Res
             Some(Message::MapIds) => {
                 map_ids(set_up.process.pid(), plan)?;
                 set_up.channel.go().map_err(|e| failed("user namespace", "cannot go on", &e))?;
+            }
+            Some(Message::Hooks) => {
+                let (hooks, pid) = (&plan.container.hooks, set_up.process.pid());
+                hooks.run(Moment::Prestart, Some(pid))?;
+                hooks.run(Moment::CreateRuntime, Some(pid))?;
+                set_up.channel.go().map_err(|e| failed("createRuntime hooks", "cannot go on", &e))?;
             }
             Some(Message::Terminal(master)) => set_up.terminal = Some(master),
             Some(Message::Ready) => return Ok((set_up, Reached::Gate)),

@@ -10,6 +10,7 @@ pub(super) mod process;
 mod sysctls;
 
 use crate::error::RuntimeError;
+use crate::hooks::{Hooks, Moment, Subject};
 use devices::Device;
 use dhow_sys::clone::Namespaces;
 use dhow_sys::mount::Propagation;
@@ -61,18 +62,30 @@ pub(super) struct Container {
     pub(super) root_read_only: bool,
     /// Of the root once it is one, and whether of all beneath it too.
     pub(super) root_propagation: Option<(Propagation, bool)>,
+    /// What others want run.
+    pub(super) hooks: Hooks,
+    /// Where the root is attached until it becomes the root: on the host's, unless hooks look for it in the bundle.
+    pub(super) root_place: Option<PathBuf>,
 }
 
 impl Plan {
     /// Reads a spec.
-    pub(super) fn read(spec: &Spec, join: &[(LinuxNamespaceType, OwnedFd)]) -> Result<Plan, RuntimeError> {
+    pub(super) fn read(
+        spec: &Spec,
+        join: &[(LinuxNamespaceType, OwnedFd)],
+        subject: Option<Subject<'_>>,
+    ) -> Result<Plan, RuntimeError> {
         let process = spec.process().as_ref().ok_or_else(|| invalid("process", "there is none"))?;
-        Ok(Plan { program: Program::read(process)?, container: Container::read(spec, join)? })
+        Ok(Plan { program: Program::read(process)?, container: Container::read(spec, join, subject)? })
     }
 }
 
 impl Container {
-    fn read(spec: &Spec, join: &[(LinuxNamespaceType, OwnedFd)]) -> Result<Container, RuntimeError> {
+    fn read(
+        spec: &Spec,
+        join: &[(LinuxNamespaceType, OwnedFd)],
+        subject: Option<Subject<'_>>,
+    ) -> Result<Container, RuntimeError> {
         refuse_what_is_not_done(spec)?;
         let linux = spec.linux().as_ref().ok_or_else(|| invalid("linux", "there is none"))?;
         let made = namespaces_to_make(spec, join)?;
@@ -83,6 +96,7 @@ impl Container {
         let mounts = mounts.iter().map(Mount::read).collect::<Result<Vec<_>, _>>()?;
         let own_dev = !mounts.iter().any(|mount| mount.is_bind() && mount.target.as_os_str() == "/dev");
         let user = made.contains(Namespaces::USER);
+        let hooks = Hooks::read(spec, subject)?;
         Ok(Container {
             namespaces: Some(made - Namespaces::CONTROL_GROUP),
             cgroup_namespace,
@@ -99,6 +113,8 @@ impl Container {
             sysctls: sysctls::read(linux.sysctl().as_ref(), has)?,
             root_read_only: spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false),
             root_propagation: linux.rootfs_propagation().as_deref().map(propagation).transpose()?.flatten(),
+            root_place: root_place(spec, &hooks),
+            hooks,
         })
     }
 
@@ -195,18 +211,6 @@ fn namespaces_to_make(spec: &Spec, join: &[(LinuxNamespaceType, OwnedFd)]) -> Re
 
 /// A spec that asks for what is not done must not start as if it were.
 fn refuse_what_is_not_done(spec: &Spec) -> Result<(), RuntimeError> {
-    let hooks = spec.hooks().as_ref();
-    #[allow(deprecated, reason = "old specs name them still")]
-    let prestart = hooks.and_then(|h| h.prestart().as_ref());
-    let lists = [
-        prestart,
-        hooks.and_then(|h| h.create_runtime().as_ref()),
-        hooks.and_then(|h| h.create_container().as_ref()),
-        hooks.and_then(|h| h.start_container().as_ref()),
-    ];
-    if lists.into_iter().flatten().any(|list| !list.is_empty()) {
-        return Err(invalid("hooks", "hooks are not supported"));
-    }
     let Some(linux) = spec.linux().as_ref() else { return Ok(()) };
     let unsupported = [
         ("linux.netDevices", linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty())),
@@ -220,6 +224,14 @@ fn refuse_what_is_not_done(spec: &Spec) -> Result<(), RuntimeError> {
         Some((field, _)) => Err(invalid(field, "this is not supported")),
         None => Ok(()),
     }
+}
+
+/// Hooks that change the root find it by the bundle's config.json.
+fn root_place(spec: &Spec, hooks: &Hooks) -> Option<PathBuf> {
+    let before = [Moment::Prestart, Moment::CreateRuntime, Moment::CreateContainer];
+    let path = spec.root().as_ref()?.path();
+    let looked_for = before.into_iter().any(|moment| hooks.has(moment)) && !path.as_os_str().is_empty();
+    looked_for.then(|| hooks.bundle().join(path))
 }
 
 fn mappings(field: &str, list: Option<&Vec<LinuxIdMapping>>) -> Result<Vec<LinuxIdMapping>, RuntimeError> {
@@ -259,7 +271,7 @@ mod tests {
     use super::*;
 
     fn plan(json: &str) -> Result<Plan, RuntimeError> {
-        Plan::read(&serde_json::from_str(json).unwrap(), &[])
+        Plan::read(&serde_json::from_str(json).unwrap(), &[], None)
     }
 
     const PROCESS: &str = r#""process":{"user":{"uid":0,"gid":0},"cwd":"/","args":["true"]}"#;
@@ -276,7 +288,7 @@ mod tests {
         refused(r#""hostname":"x","linux":{"namespaces":[{"type":"mount"}]}"#, "hostname");
         refused(r#""linux":{"namespaces":[{"type":"mount"}],"maskedPaths":["proc"]}"#, "linux.maskedPaths");
         refused(r#""linux":{"namespaces":[{"type":"mount"}],"rootfsPropagation":"up"}"#, "linux.rootfsPropagation");
-        refused(r#""hooks":{"createRuntime":[{"path":"/x"}]}"#, "hooks");
+        refused(r#""linux":{"namespaces":[{"type":"mount"}]},"hooks":{"createRuntime":[{"path":"/x"}]}"#, "hooks");
         refused(r#""linux":{"namespaces":[{"type":"mount"}],"sysctl":{"kernel.panic":"1"}}"#, "linux.sysctl");
     }
 

@@ -128,6 +128,7 @@ impl Bench {
             cgroup: Entry::None,
             seccomp: filter.as_ref(),
             join,
+            subject: None,
         })?;
         Ok((started, output))
     }
@@ -165,6 +166,7 @@ impl Bench {
             cgroup: Entry::None,
             seccomp: filter.as_ref(),
             join: &[],
+            subject: None,
         });
         Sleeping { running: starting.unwrap().release().unwrap(), input: Some(writer), spec }
     }

@@ -22,6 +22,7 @@ fn begin(bench: &Bench) -> Result<Running, RuntimeError> {
         cgroup: Entry::None,
         seccomp: None,
         join: &[],
+        subject: None,
     });
     start?.release()
 }
