@@ -6,7 +6,7 @@
 //!
 //! - this file: [`FsContext`], which configures a file system and mounts it (fsopen, fsconfig, fsmount);
 //! - [`clone_tree`], [`attach`], [`set_attributes`], [`unmount`]: what is done with mounts that exist;
-//! - [`open_tree_at`], [`clone_place`], [`change`], [`attach_to`]: the same by fd, for whole trees;
+//! - [`open_tree_at`], [`clone_place`], [`change`], [`map_ids`], [`attach_to`]: the same by fd, for whole trees;
 //! - [`aside`] and [`mount_classic`]: the older mount(2), which needs a working directory or a mount namespace that no
 //!   other thread has a part in.
 //!
@@ -16,10 +16,12 @@
 mod aside;
 mod attach;
 mod detached;
+mod idmap;
 
 pub use aside::{Aside, aside, mount_classic};
 pub use attach::{attach, clone_tree, set_attributes, unmount};
 pub use detached::{Change, Depth, Propagation, attach_to, change, clone_place, open_tree_at};
+pub use idmap::map_ids;
 pub use rustix::mount::{MountAttrFlags, MountFlags};
 
 use rustix::mount::{FsMountFlags, FsOpenFlags};

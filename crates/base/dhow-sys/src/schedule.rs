@@ -12,7 +12,8 @@ use std::io;
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Scheduling {
-    size: u32,
+    /// Set by [`set`](Scheduling::set).
+    pub size: u32,
     /// `SCHED_*`.
     pub policy: u32,
     /// `SCHED_FLAG_*`.

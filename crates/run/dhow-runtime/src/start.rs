@@ -9,6 +9,7 @@
 mod child;
 mod conversation;
 mod held;
+mod idmaps;
 mod plan;
 mod sources;
 mod streams;
@@ -171,7 +172,9 @@ pub struct Target<'a> {
 /// # Errors
 /// As [`start`]; [`RuntimeError::Exec`].
 pub fn enter(target: &Target<'_>, process: &Process, stdio: Stdio<'_>) -> Result<Running, RuntimeError> {
-    let plan = Plan { program: Program::read(process)?, container: Container::default() };
+    let program = Program { personality: plan::personality(target.spec)?, ..Program::read(process)? };
+    let container = Container { own_dev: plan::has_own_dev(target.spec), ..Container::default() };
+    let plan = Plan { program, container };
     let namespaces = plan::namespaces_to_enter(target.spec);
     let null = streams::null_in_place_of_ours(&stdio)?;
     let stdio = streams::without_our_null(&stdio, null.as_ref());

@@ -45,10 +45,16 @@ fn policy_and_priorities() {
     case.expect("scheduling", json!({"policy": "3", "nice": "7", "io": "2 6"}));
     case.differs("runc", "scheduling", "it knows them since 1.2").differs("crun", "scheduling", "since 1.9");
     case.run();
-    case.set(
-        "/process/scheduler",
-        json!({"policy": "SCHED_FIFO", "priority": 3, "flags": ["SCHED_FLAG_RESET_ON_FORK"]}),
-    );
-    case.expect("scheduling", json!({"policy": "1", "priority": "3"}));
+    case.set("/process/scheduler", json!({"policy": "SCHED_IDLE"})).expect("scheduling", json!({"policy": "5"}));
     case.run();
+}
+
+#[test]
+fn priorities_that_make_no_sense_are_refused() {
+    let Some(mut case) = case() else { return };
+    case.set("/process/ioPriority", json!({"class": "IOPRIO_CLASS_BE", "priority": 8}));
+    for runtime in ["runc", "crun"] {
+        case.differs(runtime, "refused", "older ones do not know the field");
+    }
+    case.is_refused("process.ioPriority");
 }

@@ -14,6 +14,7 @@ mod paths;
 mod place;
 mod program;
 mod root;
+mod schedule;
 mod streams;
 
 use super::Stdio;
@@ -69,6 +70,7 @@ type Step = fn(&mut Child<'_>) -> Result<(), Failure>;
 const BEFORE: &[(&str, Step)] = &[
     ("process", namespaces::leave_the_caller),
     ("control group", namespaces::enter_cgroup),
+    ("time namespace", namespaces::clocks),
     ("joining namespaces", namespaces::join),
     ("standard streams", streams::files),
     ("descriptors", program::close_the_callers),
@@ -85,6 +87,7 @@ const STEPS: &[(&str, Step)] = &[
     ("root", root::attach),
     ("mounts", mounts::mounts),
     ("devices", devices::devices),
+    ("null device", streams::own_null),
     ("terminal", streams::terminal),
     ("createRuntime hooks", hooks::create_runtime),
     ("createContainer hooks", hooks::create_container),
@@ -96,6 +99,7 @@ const STEPS: &[(&str, Step)] = &[
     ("working directory", program::working_directory),
     ("root attributes", root::attributes),
     ("descriptors", program::close_descriptors),
+    ("scheduling", schedule::scheduling),
     ("limits", credentials::limits),
     ("bounding set", credentials::bounding_set),
     ("user", credentials::user),
@@ -114,7 +118,9 @@ const BEFORE_ENTERING: &[(&str, Step)] = &[
     ("process", namespaces::leave_the_caller),
     ("oom score", kernel::oom_score),
     ("label", kernel::label),
+    ("initial processors", schedule::initial_processors),
     ("control group", namespaces::enter_cgroup),
+    ("final processors", schedule::last_processors),
     ("entering namespaces", namespaces::enter),
     ("standard streams", streams::files),
     ("descriptors", program::close_the_callers),
@@ -125,9 +131,11 @@ const BEFORE_ENTERING: &[(&str, Step)] = &[
 const STEPS_INSIDE: &[(&str, Step)] = &[
     ("session", namespaces::session),
     ("root", root::open),
+    ("null device", streams::own_null),
     ("terminal", streams::terminal),
     ("working directory", program::working_directory),
     ("descriptors", program::close_descriptors),
+    ("scheduling", schedule::scheduling),
     ("limits", credentials::limits),
     ("bounding set", credentials::bounding_set),
     ("user", credentials::user),
@@ -145,8 +153,9 @@ impl Child<'_> {
         if !needs_sibling(self.join, self.container) {
             return self.run(&[BEFORE, STEPS]);
         }
-        // Namespaces of pids are for children, and the new user namespace must not be ours yet while we join others.
-        let namespaces = self.container.namespaces.unwrap_or(Namespaces::empty());
+        // Namespaces of pids are for children, and the new user namespace must not be ours yet while we join others. The
+        // one of clocks has been made: its clocks are set before anybody is in it.
+        let namespaces = self.container.namespaces.unwrap_or(Namespaces::empty()) - Namespaces::TIME;
         self.go_on_in_a_sibling(BEFORE, namespaces, STEPS)
     }
 
@@ -196,5 +205,8 @@ impl Child<'_> {
 /// Whether the container's first process must be made by another new process, in between.
 pub(super) fn needs_sibling(join: &[(LinuxNamespaceType, OwnedFd)], container: &Container) -> bool {
     let joins = |kind| join.iter().any(|(joined, _)| *joined == kind);
-    joins(LinuxNamespaceType::Pid) || joins(LinuxNamespaceType::User) || (container.maps_users() && !join.is_empty())
+    container.clocks.is_some()
+        || joins(LinuxNamespaceType::Pid)
+        || joins(LinuxNamespaceType::User)
+        || (container.maps_users() && !join.is_empty())
 }

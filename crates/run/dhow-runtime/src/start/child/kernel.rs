@@ -74,7 +74,7 @@ pub(super) fn procfs<'c>(child: &'c mut Child<'_>) -> Result<BorrowedFd<'c>, Fai
 }
 
 /// Writes to a file of procfs, and of nothing else.
-fn write(procfs: BorrowedFd<'_>, path: &Path, value: &str) -> Result<(), Errno> {
+pub(super) fn write(procfs: BorrowedFd<'_>, path: &Path, value: &str) -> Result<(), Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file: OwnedFd = rustix::fs::openat2(procfs, path, flags, Mode::empty(), resolve)?;

@@ -1,6 +1,7 @@
 //! Getting out of the caller's world and into the container's: signals, control group, namespaces, session.
 
 use super::failure::{Context, Failure};
+use super::kernel;
 use super::{Child, Entered, LinuxNamespaceType};
 use crate::rlimits;
 use crate::start::plan::flag;
@@ -11,6 +12,7 @@ use rustix::io::Errno;
 use rustix::process::DumpableBehavior;
 use rustix::thread::{Gid, LinkNameSpaceType, Uid};
 use std::os::fd::AsFd;
+use std::path::Path;
 
 /// What the caller has set for himself, or his shell for him: a container is the same whoever starts it. Not dumpable: processes of a container that is joined must not read our memory
 /// or reach our program file and descriptors by `/proc/<pid>` (CVE-2016-9962, CVE-2019-5736).
@@ -31,6 +33,19 @@ pub(super) fn enter_cgroup(child: &mut Child<'_>) -> Result<(), Failure> {
         rustix::io::write(file, b"0").context(|| "cannot enter the control group".to_owned())?;
     }
     Ok(())
+}
+
+/// A time namespace of its own: ours is left as it is, and the process that goes on in our place begins in the new one.
+pub(super) fn clocks(child: &mut Child<'_>) -> Result<(), Failure> {
+    let container = child.container;
+    let Some(offsets) = &container.clocks else { return Ok(()) };
+    namespace::unshare(Namespaces::TIME).context(|| "cannot make a time namespace".to_owned())?;
+    if offsets.is_empty() {
+        return Ok(());
+    }
+    let procfs = kernel::procfs(child)?;
+    kernel::write(procfs, Path::new("self/timens_offsets"), offsets)
+        .context(|| format!("cannot set the clocks ({})", offsets.trim().replace('\n', ", ")))
 }
 
 /// Joins the namespaces of others. A user namespace last: until then the caller's rights count, which are more.
