@@ -28,7 +28,7 @@ use rustix::mount::{FsMountFlags, FsOpenFlags};
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Longest string that one fsconfig(2) parameter takes, without the NUL at its end.
 pub const STRING_MAX: usize = 255;
@@ -72,6 +72,19 @@ impl MountError {
 #[derive(Debug)]
 pub struct FsContext {
     fd: OwnedFd,
+}
+
+/// A context that somebody else has opened.
+impl From<OwnedFd> for FsContext {
+    fn from(fd: OwnedFd) -> FsContext {
+        FsContext { fd }
+    }
+}
+
+impl AsFd for FsContext {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
 }
 
 impl FsContext {

@@ -147,6 +147,11 @@ impl Hooks {
         self.of(moment).next().is_some()
     }
 
+    /// Whether there are any that are run before the container's program.
+    pub(crate) fn are_early(&self) -> bool {
+        self.hooks.iter().any(|hook| !matches!(hook.moment, Moment::Poststart | Moment::Poststop))
+    }
+
     /// The bundle.
     pub(crate) fn bundle(&self) -> &Path {
         &self.bundle

@@ -6,6 +6,7 @@
 mod credentials;
 mod devices;
 pub(super) mod failure;
+mod foreign;
 mod hooks;
 pub(super) mod kernel;
 mod mounts;
@@ -113,6 +114,54 @@ const STEPS: &[(&str, Step)] = &[
     ("exec", program::execute),
 ];
 
+/// The same for who joins the pid namespace of others, up to where he is seen there: whoever has CAP_SYS_PTRACE in it can take
+/// over a process that has the caller's rights, or reach the host's files by way of its root directory. So all that takes
+/// such rights is done before, by a process that is in that namespace only through its children.
+const UNSEEN: &[(&str, Step)] = &[
+    ("process", namespaces::leave_the_caller),
+    ("control group", namespaces::enter_cgroup),
+    ("time namespace", namespaces::clocks),
+    ("joining namespaces", namespaces::join_but_for_pids),
+    ("standard streams", streams::files),
+    ("namespaces", namespaces::unshare),
+    ("control group namespace", namespaces::unshare_cgroup),
+    ("network", namespaces::loopback),
+    ("names", kernel::names),
+    ("propagation", root::keep_mounts_in),
+    ("root", root::attach),
+    ("mounts", mounts::mounts),
+    ("devices", devices::devices),
+    ("null device", streams::own_null),
+    ("terminal", streams::make_terminal),
+    ("masked paths", paths::mask),
+    ("read-only paths", paths::make_read_only),
+    ("kernel parameters", kernel::parameters),
+    ("label", kernel::label),
+    ("pivot", root::pivot),
+    ("working directory", program::working_directory),
+    ("root attributes", root::attributes),
+    ("joining namespaces", namespaces::join_pids),
+    ("descriptors", program::close_descriptors),
+    ("rights", credentials::only_what_is_needed_inside),
+];
+
+/// What is left to be done where we are seen.
+const SEEN: &[(&str, Step)] = &[
+    ("session", namespaces::session),
+    ("terminal", streams::control_terminal),
+    ("scheduling", schedule::scheduling),
+    ("limits", credentials::limits),
+    ("bounding set", credentials::bounding_set),
+    ("user", credentials::user),
+    ("no new privileges", credentials::no_new_privileges),
+    ("capabilities", credentials::capabilities),
+    ("program", program::find),
+    ("seccomp", credentials::privileged_seccomp),
+    ("gate", program::gate),
+    ("seccomp", credentials::seccomp),
+    ("exec", program::execute),
+];
+
 /// What happens before a running container is entered. Its processes do not see us yet.
 const BEFORE_ENTERING: &[(&str, Step)] = &[
     ("process", namespaces::leave_the_caller),
@@ -152,6 +201,9 @@ impl Child<'_> {
     pub(super) fn start(mut self) -> u8 {
         if !needs_sibling(self.join, self.container) {
             return self.run(&[BEFORE, STEPS]);
+        }
+        if stays_unseen(self.join, self.container) {
+            return self.go_on_in_a_sibling(UNSEEN, Namespaces::empty(), SEEN);
         }
         // Namespaces of pids are for children, and the new user namespace must not be ours yet while we join others. The
         // one of clocks has been made: its clocks are set before anybody is in it.
@@ -209,4 +261,11 @@ pub(super) fn needs_sibling(join: &[(LinuxNamespaceType, OwnedFd)], container: &
         || joins(LinuxNamespaceType::Pid)
         || joins(LinuxNamespaceType::User)
         || (container.maps_users() && !join.is_empty())
+}
+
+/// Whether that one does almost everything, and the first process only the rest. With a user namespace there is no need to:
+/// nobody but who has the same rights may look into it. Hooks are told a pid that lives on, so with them there must be one early.
+pub(super) fn stays_unseen(join: &[(LinuxNamespaceType, OwnedFd)], container: &Container) -> bool {
+    let joins = |kind| join.iter().any(|(joined, _)| *joined == kind);
+    joins(LinuxNamespaceType::Pid) && !container.in_user_namespace && !container.hooks.are_early()
 }

@@ -109,7 +109,7 @@ fn broken_off(channel: &Channel) -> Option<RuntimeError> {
         match message {
             Message::Failed(error) => complaint = Some(error),
             Message::Sibling(pid) => drop(pidfd::open(pid).map(|pidfd| Held::new(Cloned { pid, pidfd }))),
-            Message::MapIds | Message::Terminal(_) | Message::Hooks | Message::Ready => {}
+            Message::MapIds | Message::Terminal(_) | Message::Descriptor(_) | Message::Hooks | Message::Ready => {}
         }
     }
     complaint
@@ -135,7 +135,9 @@ fn converse(mut set_up: SetUp, mut early: VecDeque<Message>, plan: &Plan) -> Res
             Some(Message::Terminal(master)) => set_up.terminal = Some(master),
             Some(Message::Ready) => return Ok((set_up, Reached::Gate)),
             Some(Message::Failed(error)) => return Err(error),
-            Some(Message::Sibling(_)) => return Err(failed("start", "it says", &io::ErrorKind::InvalidData.into())),
+            Some(Message::Sibling(_) | Message::Descriptor(_)) => {
+                return Err(failed("start", "it says", &io::ErrorKind::InvalidData.into()));
+            }
             None => return Ok((set_up, Reached::End)),
         }
     }

@@ -50,9 +50,30 @@ pub(super) fn clocks(child: &mut Child<'_>) -> Result<(), Failure> {
 
 /// Joins the namespaces of others. A user namespace last: until then the caller's rights count, which are more.
 pub(super) fn join(child: &mut Child<'_>) -> Result<(), Failure> {
+    join_some(child, |_| true)
+}
+
+/// The same, without pid namespaces.
+pub(super) fn join_but_for_pids(child: &mut Child<'_>) -> Result<(), Failure> {
+    join_some(child, |kind| kind != LinuxNamespaceType::Pid)
+}
+
+/// Those alone: where our children will be.
+pub(super) fn join_pids(child: &mut Child<'_>) -> Result<(), Failure> {
+    join_some(child, |kind| kind == LinuxNamespaceType::Pid)
+}
+
+/// Makes those of the container. Of clocks and control groups there is a step each.
+pub(super) fn unshare(child: &mut Child<'_>) -> Result<(), Failure> {
+    let made = child.container.namespaces.unwrap_or(Namespaces::empty()) - Namespaces::TIME;
+    namespace::unshare(made).context(|| "cannot make namespaces".to_owned())
+}
+
+fn join_some(child: &Child<'_>, wanted: impl Fn(LinuxNamespaceType) -> bool) -> Result<(), Failure> {
     let is_user = |kind: LinuxNamespaceType| kind == LinuxNamespaceType::User;
     let last = child.join.iter().filter(|(kind, _)| is_user(*kind));
-    for (kind, descriptor) in child.join.iter().filter(|(kind, _)| !is_user(*kind)).chain(last) {
+    let all = child.join.iter().filter(|(kind, _)| !is_user(*kind)).chain(last);
+    for (kind, descriptor) in all.filter(|(kind, _)| wanted(*kind)) {
         rustix::thread::move_into_link_name_space(descriptor.as_fd(), Some(link(*kind)))
             .context(|| format!("cannot join the {kind} namespace"))?;
     }

@@ -70,6 +70,12 @@ fn container_null(root: BorrowedFd<'_>) -> Option<OwnedFd> {
 
 /// A new pseudo terminal: the controlling one of our session, and `/dev/console` of a new container.
 pub(super) fn terminal(child: &mut Child<'_>) -> Result<(), Failure> {
+    make_terminal(child)?;
+    control_terminal(child)
+}
+
+/// All of it that need not be done in the process that it is for.
+pub(super) fn make_terminal(child: &mut Child<'_>) -> Result<(), Failure> {
     let Stdio::Terminal { size: (rows, columns) } = *child.stdio else { return Ok(()) };
     let what = || "cannot make a terminal".to_owned();
     let master = open_multiplexer(root(child))?;
@@ -83,9 +89,15 @@ pub(super) fn terminal(child: &mut Child<'_>) -> Result<(), Failure> {
     if child.enter.is_none() && child.container.own_dev {
         console(root(child), &slave)?;
     }
-    rustix::process::ioctl_tiocsctty(&slave).context(|| "cannot make it the controlling terminal".to_owned())?;
     become_streams(&slave, &slave, &slave)?;
     child.channel.hand_over_terminal(master).context(|| "cannot hand over the terminal".to_owned())
+}
+
+/// Makes what is standard input by now the controlling terminal.
+pub(super) fn control_terminal(child: &mut Child<'_>) -> Result<(), Failure> {
+    let Stdio::Terminal { .. } = child.stdio else { return Ok(()) };
+    rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())
+        .context(|| "cannot make it the controlling terminal".to_owned())
 }
 
 /// Opens `/dev/pts/ptmx` of the container, if that is what it seems to be.
