@@ -72,7 +72,14 @@ fn cve_2021_30465_mount_targets_are_links() {
             bench.add("/mounts", json!({"destination": target, "type": "bind", "source": data, "options": ["bind"]}));
         }
         bench.add("/mounts", json!({"destination": "/absolute/tmpfs", "type": "tmpfs", "source": "tmpfs"}));
-        bench.output("true");
+        let inside = victim.display();
+        let output =
+            bench.output(&format!("cat {inside}/file; stat -f -c %T {inside}/tmpfs; cat /proc/self/mountinfo"));
+        assert!(
+            output.starts_with("datatmpfs\n"),
+            "what is mounted is there where the links lead from inside: {output}"
+        );
+        assert_eq!(output.matches(&format!(" {inside}")).count(), 5, "all of it is: {output}");
         assert!(is_empty(&victim), "nothing was made on the host");
         // It is all in the root, where the links lead from inside.
         assert!(bench.root().join(victim.strip_prefix("/").unwrap()).is_dir());

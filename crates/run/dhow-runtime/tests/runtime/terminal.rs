@@ -64,9 +64,11 @@ fn it_is_also_that_of_who_joins_a_pid_namespace() {
         bench.script("tty; stty size; cat /proc/1/cmdline; cat /proc/cpuinfo; echo x > /dev/tty; test $$ -gt 1; echo $?; echo 1 > /proc/sys/vm/swappiness");
         let running = begin_joined(&bench, &join).unwrap();
         let output = rest(&mut running.terminal.unwrap().into()).replace('\r', "");
+        // First, as the other one cannot end while this one is there.
+        let status = pidfd::wait(running.pidfd.as_fd()).unwrap().status();
         let expected = "/dev/pts/0\n33 77\n/bin/sh\0-c\0read x\0x\n0\n/bin/sh: can't create /proc/sys/vm/swappiness: Read-only file system\n";
         assert_eq!(output, expected);
-        assert_eq!(pidfd::wait(running.pidfd.as_fd()).unwrap().status(), 1);
+        assert_eq!(status, 1);
     });
 }
 
