@@ -235,6 +235,8 @@ fn up_to_the_gate(
         cgroup: made.group.as_ref().map_or(Entry::None, Cgroup::entry),
         seccomp: filter.as_ref(),
         join: &join,
+        // Nothing that starts containers this way asks for hooks yet.
+        subject: None,
     })?;
     Ok((waiting, ours))
 }
