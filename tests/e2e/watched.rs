@@ -135,7 +135,7 @@ fn a_terminal_outlives_its_supervisor_and_the_keeper() {
         terminal.expect(&format!("still-{}\r\n33 99\r\n", 40 + n));
     }
     let mut other = Terminal::new(&box_.command(&["attach", "on"]), (20, 70));
-    terminal.send("echo for-$((1+1))-of-us\n");
+    other.send("echo for-$((1+1))-of-us\n");
     terminal.expect("for-2-of-us");
     other.expect("for-2-of-us");
     terminal.send("exit 5\n");
@@ -207,6 +207,8 @@ fn an_end_that_nobody_saw_is_told_as_lost() {
     let pid = box_.shown("on", "{{.State.Pid}}").parse().unwrap();
     box_.kill_watchers(&["supervise", "keep"]);
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+    // Looked at while it still ends, it would be watched again, and the status be known.
+    eventually("its process is gone", || !std::path::Path::new(&format!("/proc/{pid}")).exists());
     eventually("it has ended", || box_.shown("on", "{{.State.Status}}") == "exited");
     assert_eq!(box_.shown("on", "{{.State.ExitCode}} {{.State.Error}}"), "255 exit status lost");
     assert_eq!(box_.dhow(&["wait", "on"]).text(), "255");
