@@ -32,4 +32,6 @@ mod system;
 mod terminal;
 mod together;
 mod unpacked;
+mod upgrade;
+mod watched;
 mod words;

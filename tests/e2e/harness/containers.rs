@@ -3,13 +3,14 @@
 use std::fs;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::archive::Layer;
-use super::command::Ran;
+use super::command::{Ran, run};
 use super::store::Store;
 
 /// A store of a test's own with the image `box`: busybox under each of its names, a few users.
@@ -17,11 +18,23 @@ pub(crate) struct Containers(Store);
 
 impl Containers {
     pub(crate) fn new() -> Containers {
+        Containers::made(|command| command)
+    }
+
+    /// In a store that another dhow has made.
+    pub(crate) fn made_by(program: &Path) -> Containers {
+        Containers::made(|command| {
+            let mut other = Command::new(program);
+            other.args(command.get_args());
+            other
+        })
+    }
+
+    fn made(by: impl Fn(Command) -> Command) -> Containers {
         let store = Store::new();
         let rootfs = store.folder().file("box.tar", tar());
-        store
-            .dhow(&["import", "-c", "CMD [\"sh\"]", "-c", "ENV PATH=/bin FROM=image", super::path(&rootfs), "box"])
-            .ok();
+        let words = ["import", "-c", "CMD [\"sh\"]", "-c", "ENV PATH=/bin FROM=image", super::path(&rootfs), "box"];
+        run(&mut by(store.command(&words))).ok();
         Containers(store)
     }
 

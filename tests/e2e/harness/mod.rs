@@ -11,6 +11,7 @@ mod podman;
 mod store;
 mod terminal;
 mod tree;
+mod watchers;
 
 pub(crate) use archive::{DockerArchive, Layer, Layout, digest, gzip, tar_of, zstd};
 pub(crate) use command::{Ran, run, run_with_input};

@@ -17,6 +17,7 @@ pub(crate) const LEDGER: &str = "ledger.db";
 pub(crate) const LOG: &str = "ledger.db-wal";
 pub(crate) const INDEX: &str = "ledger.db-shm";
 pub(crate) const LOCK: &str = "ledger.lock";
+pub(crate) const RESERVE: &str = "reserve";
 pub(crate) const BLOBS: &str = "blobs";
 pub(crate) const LAYERS: &str = "layers";
 pub(crate) const WORK: &str = "work";
@@ -101,7 +102,7 @@ impl Layout {
     /// Refuses a directory that holds anything but what a broken-off creation or `mkfs` leaves, unless somebody has
     /// made it a store since it was looked at: of two first commands, one sees the other's ledger here.
     fn may_become_a_store(&self) -> Result<(), StateError> {
-        let ours = [LOCK, LOG, INDEX, BLOBS, LAYERS, CONTAINERS, WORK, "lost+found"];
+        let ours = [LOCK, LOG, INDEX, RESERVE, BLOBS, LAYERS, CONTAINERS, WORK, "lost+found"];
         let stranger = self.names(Path::new("."))?.into_iter().any(|name| !ours.iter().any(|o| name == *o));
         match stranger && self.stat(Path::new(LEDGER))?.is_none() {
             true => Err(StateError::NotAStore { path: self.root.clone() }),

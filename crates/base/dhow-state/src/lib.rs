@@ -25,6 +25,7 @@
 //! <data root>/                      0700
 //!     ledger.db, -wal, -shm         SQLite, write-ahead log; the log is kept when nobody has it open
 //!     ledger.lock                   flock: one writer at a time
+//!     reserve                       room for what makes room on a full disk
 //!     blobs/<algorithm>/<hex>       0444
 //!     layers/<algorithm>-<hex>/
 //!     containers/<container id>/    what is in it is the caller's
@@ -119,6 +120,7 @@ mod locks;
 mod operation;
 mod pairing;
 mod read;
+mod reserve;
 mod rows;
 mod schema;
 mod state;

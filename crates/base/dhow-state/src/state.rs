@@ -7,6 +7,7 @@ use crate::locks::{ObjectLock, RunRoot};
 use crate::operation::Operation;
 use crate::pairing;
 use crate::read::Read;
+use crate::reserve;
 use crate::rows::{Access, ContentKind, Durability, ObjectKind, OperationId, OperationRow, Places, Timestamp};
 use crate::write::Write;
 use dhow_spec::Digest;
@@ -41,7 +42,14 @@ impl State {
     pub fn open(places: &Places, access: Access) -> Result<State, StateError> {
         match access {
             Access::ReadOnly => State::open_for_reading(places),
-            Access::ReadWrite => State::open_for_writing(places),
+            Access::ReadWrite => {
+                let opened = State::open_for_writing(places);
+                // Not even the index of the ledger has room: whoever opens the store now may be who makes some.
+                match reserve::is_full(&opened) && reserve::give_up_in(&places.root) {
+                    true => State::open_for_writing(places),
+                    false => opened,
+                }
+            }
         }
     }
 
@@ -77,6 +85,7 @@ impl State {
         let state = State { ledger, layout: Some(layout), root, run_root, store_id, identity: OnceLock::new() };
         state.pair(&recorded)?;
         state.run_root.make_directories()?;
+        state.lay_down();
         if recorded.operations {
             // Best effort: a path that cannot be removed must not keep everything else from working. What
             // is left is still recorded, and the check tells of it.

@@ -4,6 +4,7 @@
 //! come from an image or a container are resolved with `openat2` inside a root, never by name.
 
 pub mod bpf;
+pub mod carried;
 pub mod clone;
 pub mod exec;
 pub mod inherited;
@@ -15,6 +16,7 @@ pub mod pidfd;
 pub mod process;
 pub mod procfs;
 mod raw;
+pub mod schedule;
 pub mod seccomp;
 pub mod shared;
 pub mod signal;

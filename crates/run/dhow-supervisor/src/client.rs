@@ -14,7 +14,7 @@ mod talk;
 mod upgrade;
 
 pub use adopt::{Adoption, adopt};
-pub use detach::{UnknownKey, parse_detach_keys};
+pub use detach::{Scanner, UnknownKey, parse_detach_keys};
 pub use launch::{Launcher, Waiting, launch};
 pub(crate) use upgrade::ask_to_upgrade;
 pub use upgrade::{Upgraded, upgrade};

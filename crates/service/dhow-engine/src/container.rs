@@ -15,6 +15,7 @@
 //!
 //! Six, none of them flushed: two that make it, two that start it, and two that record its end and remove it.
 
+mod adopt;
 mod again;
 mod attach;
 mod create;
@@ -49,9 +50,9 @@ pub mod view;
 mod wait;
 
 pub use again::again;
-pub use attach::attach;
+pub use attach::{attach, reattach};
 pub use create::{Created, create};
-pub use exec::{ExecRequest, exec};
+pub use exec::{Detached, ExecRequest, exec, exec_detached, exec_ended, hold};
 pub use exited::exited;
 pub use inspect::inspect;
 pub use kill::kill;
@@ -61,11 +62,12 @@ pub use pause::pause;
 pub use remove::remove;
 pub use rename::rename;
 pub use restart::restart;
-pub use sealed::{is_sealed, seal};
+pub(crate) use sealed::read_only;
+pub use sealed::{is_sealed, seal, send_on, words};
 pub use signal::signal_number;
 pub use start::{Supervisor, start, start_again, start_with};
 pub use stop::{finish_stop, stop};
-pub use top::top;
+pub use top::{Table, top};
 pub use unpause::unpause;
 pub use wait::{Until, wait};
 

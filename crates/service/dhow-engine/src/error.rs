@@ -161,6 +161,16 @@ impl EngineError {
         }
     }
 
+    /// Whether a disk was full.
+    pub(crate) fn is_full(&self) -> bool {
+        let full = |e: &io::Error| matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        match self {
+            EngineError::NoSpace { .. } | EngineError::State(StateError::NoSpace { .. }) => true,
+            EngineError::Io { source, .. } | EngineError::State(StateError::Io { source, .. }) => full(source),
+            _ => false,
+        }
+    }
+
     /// An I/O error with its operation and object.
     pub fn io(operation: &'static str, object: impl ToString, source: io::Error) -> EngineError {
         EngineError::Io { operation, object: object.to_string(), source }

@@ -43,6 +43,11 @@ impl Engine {
         matches!(self.access, Access::ReadOnly)
     }
 
+    /// Runs what makes room, or records what has happened, where need be in the room that the store keeps for that.
+    fn in_reserve<T>(&self, f: impl Fn() -> Result<T, EngineError>) -> Result<T, EngineError> {
+        self.state.in_reserve(EngineError::is_full, f)
+    }
+
     fn now(&self) -> Timestamp {
         (self.clock)()
     }

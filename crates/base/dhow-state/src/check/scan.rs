@@ -2,7 +2,7 @@
 
 use super::finding::{Finding, FindingKind};
 use crate::error::StateError;
-use crate::layout::{BLOBS, CONTAINERS, INDEX, LAYERS, LEDGER, LOCK, LOG, Layout, WORK, container, place};
+use crate::layout::{BLOBS, CONTAINERS, INDEX, LAYERS, LEDGER, LOCK, LOG, Layout, RESERVE, WORK, container, place};
 use crate::operation::matches;
 use crate::read::Read;
 use crate::rows::{ContentKind, Planned};
@@ -163,7 +163,8 @@ impl Scan {
 
     fn strangers(&mut self, layout: &Layout, names: Vec<OsString>) {
         // SQLite makes the journal while it turns a new file to write-ahead logging.
-        let ours = [LEDGER, LOG, INDEX, LOCK, BLOBS, LAYERS, CONTAINERS, WORK, "ledger.db-journal", "lost+found"];
+        let ours =
+            [LEDGER, LOG, INDEX, LOCK, RESERVE, BLOBS, LAYERS, CONTAINERS, WORK, "ledger.db-journal", "lost+found"];
         for name in names {
             if !ours.iter().any(|o| name == OsStr::new(o)) {
                 self.unknown(layout, Path::new(&name));

@@ -22,19 +22,20 @@ pub fn parse_detach_keys(text: &str) -> Result<Vec<u8>, UnknownKey> {
 
 /// Looks for the keys in what is typed, across reads. What may become them is held back.
 #[derive(Debug, Default)]
-pub(super) struct Scanner {
+pub struct Scanner {
     keys: Vec<u8>,
     /// How many of the keys have been typed.
     held: usize,
 }
 
 impl Scanner {
-    pub(super) fn new(keys: Vec<u8>) -> Scanner {
+    /// For these keys; for none, nothing is found.
+    pub fn new(keys: Vec<u8>) -> Scanner {
         Scanner { keys, held: 0 }
     }
 
     /// Appends to `out` what is to be sent; true when the keys were typed: nothing after them is looked at.
-    pub(super) fn scan(&mut self, typed: &[u8], out: &mut Vec<u8>) -> bool {
+    pub fn scan(&mut self, typed: &[u8], out: &mut Vec<u8>) -> bool {
         if self.keys.is_empty() {
             out.extend_from_slice(typed);
             return false;

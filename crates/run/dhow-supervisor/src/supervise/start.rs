@@ -13,7 +13,7 @@ use crate::plan::{ExitRecord, Plan, Stdin};
 use crate::wire::{self, Message};
 use dhow_runtime::RuntimeError;
 use dhow_runtime::cgroup::{Cgroup, Entry, Hierarchies};
-use dhow_runtime::seccomp::Filter;
+use dhow_runtime::seccomp::{Filter, docker_default_filter};
 use dhow_runtime::start::{Start, Starting, Stdio, start};
 use dhow_sys::lock::{Locked, Share, Wait};
 use dhow_sys::mount::{self, MountAttrFlags};
@@ -221,7 +221,10 @@ fn up_to_the_gate(
         let resources = linux.and_then(|linux| linux.resources().as_ref()).unwrap_or(&unlimited);
         made.group = Some(Cgroup::create(on, path, resources)?);
     }
-    let filter = linux.and_then(|linux| linux.seccomp().as_ref()).map(Filter::compile).transpose()?;
+    let filter = match &plan.docker_filter {
+        Some(capabilities) => Some(docker_default_filter(capabilities)),
+        None => linux.and_then(|linux| linux.seccomp().as_ref()).map(Filter::compile).transpose()?,
+    };
     let (theirs, ours) = stdio(plan).map_err(failed("make pipes"))?;
     let waiting = start(Start {
         spec: &plan.spec,
@@ -234,6 +237,7 @@ fn up_to_the_gate(
         cgroup: made.group.as_ref().map_or(Entry::None, Cgroup::entry),
         seccomp: filter.as_ref(),
         join: &join,
+        subject: None,
     })?;
     Ok((waiting, ours))
 }

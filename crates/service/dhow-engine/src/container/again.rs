@@ -1,6 +1,6 @@
 //! Who starts a container again that waits for its restart: the last command of its supervisor, `internal exited`, which
 //! sleeps the delay out. If that is killed, whoever next looks at the container, and may change it, sends another such
-//! process: `internal again`.
+//! process: `internal again`. The same if that one is killed in the middle of the start.
 
 use super::exited::{End, record};
 use super::process;
@@ -14,10 +14,12 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// Whether it waits to be started again, and nobody is left to do that.
+/// Whether it waits to be started again, or was about to be, and nobody is left to do that.
 fn is_left(row: &ContainerRow) -> Result<bool, EngineError> {
+    // Who starts one by hand begins to count anew.
+    let by_policy = status(row) == Status::Starting && row.state.restart_count > 0 && !row.state.stopped;
     match &row.state.process {
-        Some(process) if status(row) == Status::Restarting => Ok(!process::alive(process)?),
+        Some(process) if by_policy || status(row) == Status::Restarting => Ok(!process::alive(process)?),
         _ => Ok(false),
     }
 }
@@ -26,6 +28,8 @@ fn is_left(row: &ContainerRow) -> Result<bool, EngineError> {
 /// it is then; none when it has gone.
 pub(super) fn send(engine: &Engine, mut row: ContainerRow) -> Result<Option<ContainerRow>, EngineError> {
     while !engine.read_only() && is_left(&row)? {
+        // What waits at the gate ends there.
+        super::start::is_broken_off(engine, &row)?;
         match start(engine, &row.id) {
             Ok(process) => drop(assign(engine, &row, process)?),
             Err(e) => drop(record(engine, &row, &End::of_row(&row, &e), false)?),
@@ -53,7 +57,8 @@ fn start(engine: &Engine, id: &str) -> Result<ProcessIdentity, EngineError> {
 
 /// Writes down who starts it again.
 fn assign(engine: &Engine, row: &ContainerRow, process: ProcessIdentity) -> Result<bool, EngineError> {
-    let state = ContainerState { process: Some(process), ..row.state.clone() };
+    let status = Status::Restarting.name().to_owned();
+    let state = ContainerState { status, process: Some(process), ..row.state.clone() };
     Ok(engine.state.write(Durability::Crash, |w| w.change_container(&row.id, row.generation, &state))?)
 }
 

@@ -2,9 +2,13 @@
 //!
 //! It is a child of the caller, who copies its streams and hears of its end; no supervisor is asked. The caller's own
 //! descriptors never go in: a container that got hold of a host's terminal could type into it. If the caller is
-//! killed, the process goes on without anybody who reads its output.
+//! killed, the process goes on without anybody who reads its output; if he detaches from its terminal, another process of
+//! dhow keeps that open (`exec/detached.rs`).
 
+mod detached;
 mod streams;
+
+pub use detached::{Detached, exec_detached, exec_ended, hold};
 
 use super::events;
 use super::process;
@@ -26,7 +30,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
-use streams::Ends;
+use streams::{Ends, Left};
 
 /// A process to run in a running container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -45,11 +49,9 @@ pub struct ExecRequest {
     pub stdin: bool,
     /// With all rights.
     pub privileged: bool,
-    /// Nobody waits for it.
-    pub detach: bool,
 }
 
-/// Runs it with the caller's standard streams, and returns its exit status (0 when detached).
+/// Runs it with the caller's standard streams, and returns its exit status; none when the detach keys were typed.
 ///
 /// # Errors
 /// When the container does not run; when the program cannot be executed.
@@ -59,41 +61,29 @@ pub fn exec(
     request: &ExecRequest,
     terminal: Terminal<'_>,
     size: (u16, u16),
-) -> Result<i32, EngineError> {
-    if !is_sealed() {
-        return Err(EngineError::Invalid {
-            problem: "to enter a container, dhow must run from a read-only mount of its program".to_owned(),
-            hint: None,
-        });
-    }
-    let row = find_settled(engine, container)?;
-    let stored = Stored::of(&row)?;
-    let entered = Entered::open(engine, &row, container)?;
-    let process = entered.process(engine, &row, request)?;
-    let session = Session { engine, row: &row, stored: &stored, id: hex_id()? };
-    session.begin(&request.command)?;
-    let (running, ends) = match request.detach {
-        true => (entered.enter(&process, Stdio::Files(Nothing::open()?.files()))?, None),
-        false if request.tty => {
+) -> Result<Option<i32>, EngineError> {
+    let session = Session::open(engine, container)?;
+    let entered = session.begin(container, request)?;
+    let process = entered.process(engine, &session.row, request)?;
+    let (running, ends) = match request.tty {
+        true => {
             let mut running = entered.enter(&process, Stdio::Terminal { size })?;
             let ends = Ends::of_terminal(running.terminal.take(), request.stdin)?;
-            (running, Some(ends))
+            (running, ends)
         }
         false => {
             let (theirs, ours) = streams::pipes(request.stdin)?;
-            (entered.enter(&process, Stdio::Files(theirs.files()))?, Some(ours))
+            (entered.enter(&process, Stdio::Files(theirs.files()))?, ours)
         }
     };
-    let Some(ends) = ends else {
-        // A caller that lives on has to reap it: the container's last process waits for that. One that ends leaves it to
-        // init.
-        std::thread::spawn(move || reap(&running));
-        return Ok(0);
-    };
-    streams::copy(ends, &terminal, running.pidfd.as_fd(), request.tty)?;
+    let copied = streams::copy(ends, terminal, running.pidfd.as_fd(), request.tty)?;
+    if let Left::Detached(master) = copied {
+        detached::leave_behind(engine, &session, master, &running)?;
+        return Ok(None);
+    }
     let code = reap(&running)?;
     session.end(code)?;
-    Ok(code)
+    Ok(Some(code))
 }
 
 fn reap(running: &Running) -> Result<i32, EngineError> {
@@ -188,31 +178,50 @@ fn conflict(message: String) -> EngineError {
     EngineError::Conflict { message, hint: None }
 }
 
-/// docker's events of one exec.
-struct Session<'a> {
-    engine: &'a Engine,
-    row: &'a ContainerRow,
-    stored: &'a Stored,
+/// One exec, with docker's events.
+struct Session<'e> {
+    engine: &'e Engine,
+    row: ContainerRow,
+    stored: Stored,
     id: String,
 }
 
-impl Session<'_> {
-    fn begin(&self, command: &[String]) -> Result<(), EngineError> {
-        let (now, command) = (self.engine.now(), command.join(" "));
+impl<'e> Session<'e> {
+    fn open(engine: &'e Engine, container: &str) -> Result<Session<'e>, EngineError> {
+        if !is_sealed() {
+            return Err(EngineError::Invalid {
+                problem: "to enter a container, dhow must run from a read-only mount of its program".to_owned(),
+                hint: None,
+            });
+        }
+        let row = find_settled(engine, container)?;
+        let stored = Stored::of(&row)?;
+        Ok(Session { engine, row, stored, id: hex_id()? })
+    }
+
+    /// Opens the container, and tells that something is executed in it, whatever becomes of that.
+    fn begin(&self, typed: &str, request: &ExecRequest) -> Result<Entered, EngineError> {
+        let entered = Entered::open(self.engine, &self.row, typed)?;
+        let (now, command) = (self.engine.now(), request.command.join(" "));
         self.engine.state.write(Durability::Crash, |w| {
             for action in ["exec_create", "exec_start"] {
                 let more = [("execID", self.id.clone())];
-                events::record(w, now, self.row, self.stored, format!("{action}: {command}"), &more)?;
+                events::record(w, now, &self.row, &self.stored, format!("{action}: {command}"), &more)?;
             }
-            Ok(())
-        })
+            Ok::<_, EngineError>(())
+        })?;
+        Ok(entered)
     }
 
     fn end(&self, code: i32) -> Result<(), EngineError> {
-        let more = [("execID", self.id.clone()), ("exitCode", code.to_string())];
-        let now = self.engine.now();
-        self.engine.state.write(Durability::Crash, |w| events::record(w, now, self.row, self.stored, "exec_die", &more))
+        tell_end(self.engine, &self.row, &self.stored, &self.id, code)
     }
+}
+
+fn tell_end(engine: &Engine, row: &ContainerRow, stored: &Stored, id: &str, code: i32) -> Result<(), EngineError> {
+    let more = [("execID", id.to_owned()), ("exitCode", code.to_string())];
+    let now = engine.now();
+    engine.state.write(Durability::Crash, |w| events::record(w, now, row, stored, "exec_die", &more))
 }
 
 fn hex_id() -> Result<String, EngineError> {

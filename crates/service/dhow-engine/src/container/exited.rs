@@ -61,6 +61,10 @@ impl End {
 /// # Errors
 /// Of the ledger.
 pub fn exited(engine: &Engine, container: &str) -> Result<Option<Duration>, EngineError> {
+    engine.in_reserve(|| conclude(engine, container))
+}
+
+fn conclude(engine: &Engine, container: &str) -> Result<Option<Duration>, EngineError> {
     loop {
         let row = match engine.state.read(|r| super::resolve::find(r, container)) {
             Ok(row) => row,

@@ -14,6 +14,10 @@ use std::os::fd::AsFd as _;
 /// # Errors
 /// When it does not run.
 pub fn kill(engine: &Engine, container: &str, signal: i32) -> Result<(), EngineError> {
+    engine.in_reserve(|| send(engine, container, signal))
+}
+
+fn send(engine: &Engine, container: &str, signal: i32) -> Result<(), EngineError> {
     let row = find_settled(engine, container)?;
     let stored = Stored::of(&row)?;
     let not_running = || EngineError::Conflict {
@@ -23,7 +27,7 @@ pub fn kill(engine: &Engine, container: &str, signal: i32) -> Result<(), EngineE
     if status(&row) == Status::Restarting {
         return match mark_stopped(engine, &row, None)? {
             true => Ok(()),
-            false => kill(engine, container, signal),
+            false => send(engine, container, signal),
         };
     }
     let process = match (status(&row), &row.state.process) {

@@ -17,7 +17,8 @@ pub fn logs(
     query: &Query,
     each: &mut dyn FnMut(Entry<'_>) -> std::io::Result<bool>,
 ) -> Result<(), EngineError> {
-    let row = engine.state.read(|r| find(r, container))?;
+    // Judged: what nobody watches does not log either.
+    let row = settle::judge(engine, engine.state.read(|r| find(r, container))?)?;
     let Some(path) = view(engine, &row)?.log_path else {
         return Err(EngineError::Invalid {
             problem: "configured logging driver does not support reading".to_owned(),

@@ -23,6 +23,10 @@ use std::os::fd::AsFd as _;
 /// # Errors
 /// When it runs, or is being removed by somebody else.
 pub fn remove(engine: &Engine, container: &str, force: bool) -> Result<String, EngineError> {
+    engine.in_reserve(|| removed(engine, container, force))
+}
+
+fn removed(engine: &Engine, container: &str, force: bool) -> Result<String, EngineError> {
     let mut row = find_settled(engine, container)?;
     let id = row.id.clone();
     let mut ended = false;

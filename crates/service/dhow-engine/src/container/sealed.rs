@@ -8,40 +8,95 @@
 
 use crate::EngineError;
 use dhow_sys::mount::{MountAttrFlags, clone_tree, set_attributes};
-use rustix::fs::{StatVfsMountFlags, fstatvfs, statvfs};
-use std::ffi::OsString;
-use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _};
+use rustix::fs::{MemfdFlags, StatVfsMountFlags, fstatvfs, statvfs};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 /// Whether this process runs from a file that cannot be written through it.
 pub fn is_sealed() -> bool {
     statvfs(super::PROGRAM).is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
-/// Executes this very program again from a read-only mount, with these arguments, the first of which is its name, and the
-/// same environment and descriptors. To be called before anything is opened that does not survive that, by a process of
-/// one thread. Comes back only when it does not work; then [`super::exec()`] would refuse.
-pub fn seal(arguments: impl IntoIterator<Item = OsString>) -> EngineError {
+/// What the program is called with when its words are in a file of this number.
+const ASIDE: [&str; 2] = ["internal", "words"];
+
+/// Executes this very program again from a read-only mount, with these words behind its name, and the same environment and
+/// descriptors. To be called before anything is opened that does not survive that, by a process of one thread. Comes back
+/// only when it does not work; then [`super::exec()`] would refuse.
+///
+/// The words are put aside into a file in memory, where [`words()`] finds them: the command line of who enters a container
+/// can be read from within by anybody, and there may be secrets in it.
+pub fn seal(words: impl IntoIterator<Item = OsString>) -> EngineError {
     let failed = |source: io::Error| EngineError::io("execute from a read-only mount", super::PROGRAM, source);
-    let mount = match clone_tree(Path::new(super::PROGRAM)) {
-        Ok(mount) => mount,
-        Err(e) => return failed(e.source),
-    };
-    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV;
-    if let Err(e) = set_attributes(mount.as_fd(), attributes, MountAttrFlags::empty()) {
-        return failed(e.source);
+    match command(words) {
+        Ok((mut command, _kept)) => failed(command.exec()),
+        Err(e) => failed(e),
     }
-    // If that did nothing, the program would execute itself for ever.
-    if !fstatvfs(&mount).is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::RDONLY)) {
-        return failed(io::ErrorKind::Unsupported.into());
+}
+
+/// Starts this very program from a read-only mount, with these words behind its name, for work that goes on when the caller
+/// has ended: without input, with this as its standard output, and the caller's standard error. It is the caller's child.
+///
+/// # Errors
+/// Of such a mount; of starting it.
+pub fn send_on(words: impl IntoIterator<Item = OsString>, output: OwnedFd) -> io::Result<Child> {
+    let (mut command, _kept) = command(words)?;
+    command.stdin(Stdio::null()).stdout(output).spawn()
+}
+
+/// This program on a read-only mount, to be executed with these words; what has to stay open until then.
+pub(super) fn command(words: impl IntoIterator<Item = OsString>) -> io::Result<(Command, [OwnedFd; 2])> {
+    let mount = read_only()?;
+    // Not close-on-exec: it is for the program that is executed.
+    let aside = rustix::fs::memfd_create(c"dhow-words", MemfdFlags::empty())?;
+    let mut file = File::from(aside);
+    for word in words {
+        file.write_all(word.as_bytes())?;
+        file.write_all(&[0])?;
     }
-    let mut arguments = arguments.into_iter();
+    file.rewind()?;
     let mut command = Command::new(format!("/proc/self/fd/{}", mount.as_raw_fd()));
-    command.arg0(arguments.next().unwrap_or_default()).args(arguments);
-    failed(command.exec())
+    command.arg0("dhow").args(ASIDE).arg(file.as_raw_fd().to_string());
+    Ok((command, [mount, file.into()]))
+}
+
+/// The words that this program was called with, given those behind its name: those that were put aside, if so.
+///
+/// # Errors
+/// When they cannot be read.
+pub fn words(arguments: Vec<OsString>) -> io::Result<Vec<OsString>> {
+    let number = match arguments.as_slice() {
+        [first, second, number] if [first, second] == ASIDE.map(OsStr::new) => number.to_str(),
+        _ => return Ok(arguments),
+    };
+    let number = number.and_then(|number| number.parse().ok()).ok_or(io::ErrorKind::InvalidInput)?;
+    let mut bytes = Vec::new();
+    File::from(dhow_sys::carried::take(number)?).read_to_end(&mut bytes)?;
+    let mut words: Vec<OsString> = bytes.split(|byte| *byte == 0).map(|w| OsStr::from_bytes(w).to_owned()).collect();
+    // Each ends with a zero.
+    words.pop();
+    Ok(words)
+}
+
+/// This program's file, on a read-only mount of its own that no path leads to.
+///
+/// # Errors
+/// When such a mount is refused.
+pub(crate) fn read_only() -> io::Result<OwnedFd> {
+    let mount = clone_tree(Path::new(super::PROGRAM)).map_err(|e| e.source)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY | MountAttrFlags::MOUNT_ATTR_NODEV;
+    set_attributes(mount.as_fd(), attributes, MountAttrFlags::empty()).map_err(|e| e.source)?;
+    // If that did nothing, a program that looks whether it is so would execute itself for ever.
+    match fstatvfs(&mount).is_ok_and(|stat| stat.f_flag.contains(StatVfsMountFlags::RDONLY)) {
+        true => Ok(mount),
+        false => Err(io::ErrorKind::Unsupported.into()),
+    }
 }
 
 /// The path of this program, for who is started from it later; itself through procfs when no path leads to it any more.

@@ -3,8 +3,10 @@
 //! A row is written by whoever starts a container or hears of its end. Between the two anybody may be killed, and the
 //! machine may be switched off. So who reads a row that depends on a process looks whether that process lives, by its
 //! identity. If it does not, the exit record in the run directory says how it ended, if a supervisor lived to write it.
-//! While a supervisor lives that has not, it is about to. Else nobody can tell: the exit status is lost.
+//! While a supervisor lives that has not, it is about to. Else nobody can tell: the exit status is lost. And if the process
+//! lives and no supervisor does, it gets one (`adopt`).
 
+use super::adopt;
 use super::again;
 use super::exited::{End, record, will_restart};
 use super::process;
@@ -19,25 +21,47 @@ use std::time::Duration;
 
 /// How the run ended that a row says is going on; none while it does, or is about to be recorded.
 pub(super) fn look(engine: &Engine, row: &ContainerRow) -> Result<Option<End>, EngineError> {
+    Ok(match seen(engine, row)? {
+        Seen::Ended(end) => Some(end),
+        Seen::GoesOn | Seen::Restarts(_) => None,
+    })
+}
+
+/// What is seen of the run that a row tells of.
+enum Seen {
+    /// It goes on, or its end is about to be recorded.
+    GoesOn,
+    /// It has ended.
+    Ended(End),
+    /// It has ended, and who starts the container again is about to record that.
+    Restarts(End),
+}
+
+fn seen(engine: &Engine, row: &ContainerRow) -> Result<Seen, EngineError> {
     let status = status(row);
     let watched = matches!(status, Status::Starting | Status::Running | Status::Paused);
-    let Some(process) = row.state.process.as_ref().filter(|_| watched) else { return Ok(None) };
+    let Some(process) = row.state.process.as_ref().filter(|_| watched) else { return Ok(Seen::GoesOn) };
     if process::alive(process)? {
-        return Ok(None);
+        adopt::unless_watched(engine, row)?;
+        return Ok(Seen::GoesOn);
     }
     let run_dir = engine.state.container_run_dir(&row.id);
     let runs = matches!(status, Status::Running | Status::Paused);
+    let told = |end| match is_left_to_policy(engine, row, &end) {
+        true => Seen::Restarts(end),
+        false => Seen::Ended(end),
+    };
     if runs && let Some(end) = recorded(&run_dir)? {
-        return Ok(Some(end).filter(|end| !is_left_to_policy(engine, row, end)));
+        return Ok(told(end));
     }
     if process::is_supervised(&run_dir)? {
-        return Ok(None);
+        return Ok(Seen::GoesOn);
     }
     // Between the two looks above a supervisor may have recorded it, and then ended.
     if runs && let Some(end) = recorded(&run_dir)? {
-        return Ok(Some(end).filter(|end| !is_left_to_policy(engine, row, end)));
+        return Ok(told(end));
     }
-    Ok(Some(match status {
+    Ok(Seen::Ended(match status {
         Status::Starting => End::broken_off("the command that started it was killed"),
         _ => End::lost(row, engine.now()),
     }))
@@ -69,7 +93,7 @@ pub(super) fn settle(engine: &Engine, row: ContainerRow) -> Result<Option<Contai
     let Some(mut row) = again::send(engine, row)? else { return Ok(None) };
     while let Some(end) = look(engine, &row)? {
         if engine.read_only() {
-            row.state = judged(&row, &end);
+            row.state = judged(&row, &end, Status::Exited);
             return Ok(Some(row));
         }
         // Nobody was there to remove it.
@@ -87,15 +111,17 @@ pub(super) fn settle(engine: &Engine, row: ContainerRow) -> Result<Option<Contai
 
 /// The row with a status that is true, and nothing is written.
 pub(super) fn judge(engine: &Engine, mut row: ContainerRow) -> Result<ContainerRow, EngineError> {
-    if let Some(end) = look(engine, &row)? {
-        row.state = judged(&row, &end);
+    match seen(engine, &row)? {
+        Seen::GoesOn => {}
+        Seen::Ended(end) => row.state = judged(&row, &end, Status::Exited),
+        Seen::Restarts(end) => row.state = judged(&row, &end, Status::Restarting),
     }
     Ok(row)
 }
 
-fn judged(row: &ContainerRow, end: &End) -> ContainerState {
+fn judged(row: &ContainerRow, end: &End, status: Status) -> ContainerState {
     ContainerState {
-        status: Status::Exited.name().to_owned(),
+        status: status.name().to_owned(),
         process: None,
         finished: end.finished.or(row.state.finished),
         exit_code: end.code,

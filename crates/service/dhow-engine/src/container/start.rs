@@ -14,6 +14,7 @@ use super::exited::{End, Recorded, record};
 use super::files;
 use super::join;
 use super::process;
+use super::request::{HostConfig, Seccomp};
 use super::resolve::{again, find_settled};
 use super::root;
 use super::sealed;
@@ -27,12 +28,17 @@ use dhow_runtime::RuntimeError;
 use dhow_runtime::status::{Action, Status};
 use dhow_state::{ContainerRow, ContainerState, Durability, ObjectKind};
 use dhow_supervisor::client::{ClientError, Connection, Launcher, Streams, Waiting};
-use dhow_supervisor::plan::{LogPlan, Plan, Stdin, VERSION};
+use dhow_supervisor::plan::{KeeperPlan, LogPlan, Plan, Stdin, VERSION};
 use dhow_sys::process::ProcessIdentity;
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{Capability, Spec};
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
+
+/// The words that make this program a supervisor, and a keeper.
+pub(super) const SUPERVISE: [&str; 2] = ["internal", "supervise"];
+const KEEP: [&str; 2] = ["internal", "keep"];
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +59,7 @@ impl Supervisor {
     /// # Errors
     /// [`EngineError::Start`].
     pub fn ready() -> Result<Supervisor, EngineError> {
-        let arguments = [OsStr::new("internal"), OsStr::new("supervise")];
+        let arguments = SUPERVISE.map(OsStr::new);
         Launcher::ready(Path::new(super::PROGRAM), &arguments).map(Supervisor).map_err(|e| explain(e.into()))
     }
 }
@@ -240,14 +246,16 @@ fn spec_of(engine: &Engine, container: &Container, root: &root::Root) -> Result<
     Ok(spec)
 }
 
-fn plan(
+/// What a supervisor is told.
+pub(super) fn plan(
     engine: &Engine,
     container: &Container,
-    spec: Spec,
+    mut spec: Spec,
     run_dir: PathBuf,
     size: (u16, u16),
 ) -> Result<Plan, EngineError> {
     let (config, host) = (&container.config, &container.host);
+    let docker_filter = without_docker_filter(&mut spec, host);
     let (max_size, max_files) = spec::log_limits(&host.log)?;
     let stdin = match (config.open_stdin, config.stdin_once) {
         (false, _) => Stdin::Closed,
@@ -270,6 +278,7 @@ fn plan(
         version: VERSION,
         id: container.id.clone(),
         spec,
+        docker_filter,
         cgroup: Some(container.cgroup.clone()),
         // One for all of them: nobody can remove the group that he is in.
         supervisor_cgroup: Some(format!("dhow/{}/supervisors", engine.state.store_id()).into()),
@@ -279,7 +288,26 @@ fn plan(
         stdin,
         join: Vec::new(),
         exited: words.iter().map(|word| OsString::from(*word)).collect(),
+        keeper: Some(keeper(engine)),
     })
+}
+
+/// Takes docker's default profile out of a spec that was made with it: what it is for. The supervisor has the profile
+/// compiled in, and is spared reading most of what there is in the spec.
+fn without_docker_filter(spec: &mut Spec, host: &HostConfig) -> Option<HashSet<Capability>> {
+    if host.seccomp != Seccomp::Default || host.privileged {
+        return None;
+    }
+    let capabilities = spec.process().as_ref()?.capabilities().as_ref()?.bounding().clone()?;
+    spec.linux_mut().as_mut()?.set_seccomp(None);
+    Some(capabilities)
+}
+
+/// The keeper of all containers of the store.
+fn keeper(engine: &Engine) -> KeeperPlan {
+    // What a process list shows in front.
+    let words = |words: [&str; 2]| ["dhow"].into_iter().chain(words).map(OsString::from).collect();
+    KeeperPlan { dir: engine.state.run_dir().to_owned(), supervise: words(SUPERVISE), keep: words(KEEP) }
 }
 
 /// Writes down who it is that waits at the gate.

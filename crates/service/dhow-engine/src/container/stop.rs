@@ -31,6 +31,10 @@ const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// # Errors
 /// Of the kernel and the ledger; [`EngineError::Interrupted`]: the container ends in time all the same.
 pub fn stop(engine: &Engine, container: &str, grace: Option<Duration>, signal: Option<i32>) -> Result<(), EngineError> {
+    engine.in_reserve(|| stopped(engine, container, grace, signal))
+}
+
+fn stopped(engine: &Engine, container: &str, grace: Option<Duration>, signal: Option<i32>) -> Result<(), EngineError> {
     let row = find_settled(engine, container)?;
     if !matches!(status(&row), Status::Created | Status::Exited | Status::Dead | Status::Removing) {
         let lock = engine.state.lock(ObjectKind::Container, &row.id)?;

@@ -1,35 +1,42 @@
-//! `top`: the processes of a container, by the host's `ps(1)`.
-//!
-//! As docker does it: `ps` shows everything, and what is not the container's is left out. So every option of the host's
-//! `ps` works, and pids are the host's.
+//! `top`: the processes of a container. Without options, as `ps -ef` would show them, read here (`top/processes.rs`): a
+//! host need not have `ps(1)`. With options by the host's `ps`, as docker does it: it shows everything, and what is not the
+//! container's is left out. Pids are the host's.
+
+mod processes;
 
 use super::resolve::find_settled;
 use super::stored::status;
 use super::unpause::cgroup;
 use crate::{Engine, EngineError};
 use dhow_runtime::status::Status;
-use std::collections::HashSet;
+use dhow_state::Timestamp;
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
-/// The processes of a container as `ps(1)` with these arguments shows them: titles, and one row each.
+/// The titles of columns, and one row for each process.
+pub type Table = (Vec<String>, Vec<Vec<String>>);
+
+/// The processes of a container as `ps(1)` with these arguments shows them, `-ef` without any. `moment` is how a time is
+/// shown at which a process was started.
 ///
 /// # Errors
-/// When it does not run.
+/// When it does not run; with arguments, when there is no `ps`, or it does not like them.
 pub fn top(
     engine: &Engine,
     container: &str,
     arguments: &[String],
-) -> Result<(Vec<String>, Vec<Vec<String>>), EngineError> {
+    moment: &dyn Fn(Timestamp) -> String,
+) -> Result<Table, EngineError> {
     let row = find_settled(engine, container)?;
     if !matches!(status(&row), Status::Running | Status::Paused) {
         return Err(EngineError::Conflict { message: format!("container {} is not running", row.id), hint: None });
     }
-    let pids: HashSet<u32> = cgroup(&row)?.processes()?.into_iter().collect();
+    let pids: BTreeSet<u32> = cgroup(&row)?.processes()?.into_iter().collect();
+    if arguments.is_empty() {
+        return processes::table(&pids, engine.now(), moment);
+    }
     let mut command = Command::new("ps");
-    match arguments {
-        [] => command.arg("-ef"),
-        arguments => command.args(arguments),
-    };
+    command.args(arguments);
     let output = command.stdin(Stdio::null()).output().map_err(|e| EngineError::io("run", "ps", e))?;
     if !output.status.success() {
         return Err(EngineError::Invalid {
@@ -41,7 +48,7 @@ pub fn top(
 }
 
 /// The lines of these processes, in columns; the last one takes all words that are left.
-fn table(output: &str, pids: &HashSet<u32>) -> Result<(Vec<String>, Vec<Vec<String>>), EngineError> {
+fn table(output: &str, pids: &BTreeSet<u32>) -> Result<Table, EngineError> {
     let mut lines = output.lines();
     let titles: Vec<String> = lines.next().unwrap_or_default().split_ascii_whitespace().map(str::to_owned).collect();
     let Some(at) = titles.iter().position(|title| title == "PID") else {
@@ -66,10 +73,10 @@ mod tests {
     #[test]
     fn the_last_column_takes_the_rest_and_others_are_left_out() {
         let output = "UID   PID CMD\nroot    1 init splash\nroot   23 sh -c 'a b'\nroot 4 x\n";
-        let (titles, rows) = table(output, &HashSet::from([23, 4])).unwrap();
+        let (titles, rows) = table(output, &BTreeSet::from([23, 4])).unwrap();
         assert_eq!(titles, ["UID", "PID", "CMD"]);
         assert_eq!(rows, [vec!["root", "23", "sh -c 'a b'"], vec!["root", "4", "x"]]);
-        assert!(table("USER CMD\nroot x\n", &HashSet::from([1])).unwrap_err().to_string().contains("PID field"));
-        assert_eq!(table("PID\n7\n", &HashSet::from([7])).unwrap().1, [vec!["7"]]);
+        assert!(table("USER CMD\nroot x\n", &BTreeSet::from([1])).unwrap_err().to_string().contains("PID field"));
+        assert_eq!(table("PID\n7\n", &BTreeSet::from([7])).unwrap().1, [vec!["7"]]);
     }
 }

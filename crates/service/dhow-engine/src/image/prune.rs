@@ -32,6 +32,10 @@ impl Engine {
     /// # Errors
     /// Of the store.
     pub fn prune_images(&self, request: &PruneRequest) -> Result<Pruned, EngineError> {
+        self.in_reserve(|| self.pruned(request))
+    }
+
+    fn pruned(&self, request: &PruneRequest) -> Result<Pruned, EngineError> {
         let operation = self.state.begin("image prune", self.now())?;
         let id = operation.id();
         operation.commit(Durability::PowerCut, |w| {

@@ -34,6 +34,10 @@ impl Engine {
     /// # Errors
     /// When there is no such image, or it has several names and force was not asked for.
     pub fn remove_image(&self, text: &str, options: RemoveOptions) -> Result<Vec<Removal>, EngineError> {
+        self.in_reserve(|| self.removed(text, options))
+    }
+
+    fn removed(&self, text: &str, options: RemoveOptions) -> Result<Vec<Removal>, EngineError> {
         let operation = self.state.begin("rmi", self.now())?;
         let id = operation.id();
         operation.commit(Durability::PowerCut, |w| {

@@ -1,4 +1,5 @@
-//! The store itself: what it is, and whether it is whole.
+//! The store itself: what it is, whether it is whole, and the processes that stand beside its containers.
 
 pub mod check;
 pub mod info;
+pub mod upgrade;

@@ -367,15 +367,20 @@ fn joins_the_namespaces_of_another() {
 fn shows_processes() {
     let place = Place::new();
     let id = place.running("one", &["sh", "-c", "sleep 1000 & sleep 2000"]);
-    until("all of it runs", || container::top(&place.engine, &id, &[]).is_ok_and(|(_, rows)| rows.len() == 2));
+    until("all of it runs", || {
+        container::top(&place.engine, &id, &[], &|_| String::new()).is_ok_and(|(_, rows)| rows.len() == 2)
+    });
     let (titles, rows) =
-        container::top(&place.engine, &id, &["-o".to_owned(), "pid,args".to_owned(), "-e".to_owned()]).unwrap();
+        container::top(&place.engine, &id, &["-o".to_owned(), "pid,args".to_owned(), "-e".to_owned()], &|_| {
+            String::new()
+        })
+        .unwrap();
     assert_eq!(titles, ["PID", "COMMAND"]);
     let mut commands: Vec<_> = rows.iter().map(|row| row[1].clone()).collect();
     commands.sort();
     assert_eq!(commands, ["sleep 1000", "sleep 2000"]);
     container::stop(&place.engine, &id, Some(Duration::ZERO), None).unwrap();
-    assert!(container::top(&place.engine, &id, &[]).is_err());
+    assert!(container::top(&place.engine, &id, &[], &|_| String::new()).is_err());
 }
 
 /// Commits in the write-ahead log: frames that say how large the database is after them (fileformat2, section 4.1).

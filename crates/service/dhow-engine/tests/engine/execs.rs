@@ -41,7 +41,7 @@ fn run(
         on_signal: None,
     };
     let code = container::exec(&place.engine, container, request, terminal, (24, 80))?;
-    Ok((code, read(&mut stdout), read(&mut stderr)))
+    Ok((code.expect("nobody detached"), read(&mut stdout), read(&mut stderr)))
 }
 
 fn has_streams_and_a_status() {
@@ -109,10 +109,17 @@ fn has_a_terminal() {
 fn goes_on_detached() {
     let place = Place::new();
     let id = place.running("one", &["sleep", "1000"]);
-    let request = ExecRequest { detach: true, ..command(&["sh", "-c", "sleep 0.1; touch /tmp/done; sleep 1000"]) };
-    assert_eq!(run(&place, &id, &request, None).unwrap().0, 0);
+    let request = command(&["sh", "-c", "test -t 0 || exit 1; echo x; touch /tmp/done; sleep 0.3; exit 7"]);
+    let request = ExecRequest { tty: true, ..request };
+    let detached = container::exec_detached(&place.engine, &id, &request, (0, 0)).unwrap();
     until("it did its work", || run(&place, &id, &command(&["test", "-e", "/tmp/done"]), None).unwrap().0 == 0);
-    assert_eq!(container::top(&place.engine, &id, &[]).unwrap().1.len(), 2, "it is in the container's group");
+    assert!(
+        container::top(&place.engine, &id, &[], &|_| String::new()).unwrap().1.len() >= 2,
+        "it is in the container's group"
+    );
+    container::exec_ended(&place.engine, &detached.wait().unwrap()).unwrap();
+    let told = place.events().pop().unwrap();
+    assert_eq!((told.action.as_str(), told.attributes["exitCode"].as_str()), ("exec_die", "7"));
 }
 
 fn fails_as_docker_does() {
@@ -163,7 +170,7 @@ pub(crate) fn client(engine: &dhow_engine::Engine, id: &str, words: &[&str]) -> 
         detach_keys: Vec::new(),
         on_signal: None,
     };
-    let code = container::exec(engine, id, &command(words), terminal, (24, 80)).unwrap();
+    let code = container::exec(engine, id, &command(words), terminal, (24, 80)).unwrap().unwrap();
     std::process::ExitCode::from(u8::try_from(code).unwrap())
 }
 
@@ -200,8 +207,8 @@ fn leaves_the_hosts_null_device_alone() {
     let id = place.running("one", &["sleep", "1000"]);
     let before = std::fs::metadata("/dev/null").unwrap();
     let script = "chmod 0600 /proc/self/fd/0; chown 1 /proc/self/fd/1; touch /tmp/done";
-    let request = ExecRequest { detach: true, ..command(&["sh", "-c", script]) };
-    run(&place, &id, &request, None).unwrap();
+    let detached = container::exec_detached(&place.engine, &id, &command(&["sh", "-c", script]), (0, 0)).unwrap();
+    detached.wait().unwrap();
     until("it has tried", || run(&place, &id, &command(&["test", "-e", "/tmp/done"]), None).unwrap().0 == 0);
     let after = std::fs::metadata("/dev/null").unwrap();
     assert_eq!((after.mode(), after.uid(), after.ctime_nsec()), (before.mode(), before.uid(), before.ctime_nsec()));

@@ -27,7 +27,8 @@ use std::time::{Duration, Instant};
 type Test = (&'static str, fn());
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments = container::words(std::env::args_os().skip(1).collect()).unwrap();
+    let arguments: Vec<String> = arguments.into_iter().map(|word| word.into_string().unwrap()).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         // Executed by a container that was entered: this program, inside.
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         ["internal", "supervise"] => return ExitCode::from(dhow_supervisor::supervise::supervise()),
+        ["internal", "keep"] => return ExitCode::from(dhow_supervisor::keeper::keep()),
         ["--root", root, "--runroot", run_root, rest @ ..] => return internal(root, run_root, rest),
         _ => {}
     }
@@ -55,7 +57,7 @@ fn main() -> ExitCode {
     }
     // As `dhow exec` does; for all tests, since it costs nothing.
     if !container::is_sealed() {
-        let error = container::seal(std::env::args_os());
+        let error = container::seal(std::env::args_os().skip(1));
         panic!("{error}");
     }
     let wanted: Vec<&str> = words.iter().filter(|word| !word.starts_with('-')).copied().collect();
@@ -85,7 +87,7 @@ fn run<'t>(tests: impl Iterator<Item = &'t Test>) -> ExitCode {
 /// What `dhow --root R --runroot RR internal ...` does, and clients to be killed.
 fn internal(root: &str, run_root: &str, words: &[&str]) -> ExitCode {
     if words.starts_with(&["client", "exec"]) && !container::is_sealed() {
-        panic!("{}", container::seal(std::env::args_os()));
+        panic!("{}", container::seal(std::env::args_os().skip(1)));
     }
     let engine = place::open(root.as_ref(), run_root.as_ref());
     match words {

@@ -1,7 +1,7 @@
 //! The options in front of the command, and where the store is.
 
 use super::Failure;
-use dhow_engine::Engine;
+use dhow_engine::{Engine, EngineError};
 use dhow_state::{Access, Places};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -22,6 +22,8 @@ pub(crate) struct Globals {
     pub(super) help: bool,
     /// `--version` stood before any command.
     pub(super) version: bool,
+    /// Nobody waits for this process.
+    pub(super) background: bool,
 }
 
 /// Splits the command line into global options and the words from the command on.
@@ -67,6 +69,12 @@ fn argument(
 }
 
 impl Globals {
+    /// The same for a process that nobody waits for.
+    pub(super) fn in_background(mut self) -> Globals {
+        self.background = true;
+        self
+    }
+
     /// Where the store is: flag, environment, or the user's own default.
     pub(crate) fn places(&self) -> Places {
         let env = |name| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
@@ -102,7 +110,12 @@ impl Globals {
     /// Opens the store for changes; signals do what they do. For commands that hand signals on, or wait: whatever they
     /// leave half done, the next command undoes.
     pub(crate) fn engine_plain(&self) -> Result<Engine, Failure> {
-        Ok(Engine::open(&self.places(), Access::ReadWrite, now, dhow_engine::Cancel::default())?)
+        Ok(self.plain()?)
+    }
+
+    /// The same.
+    pub(crate) fn plain(&self) -> Result<Engine, EngineError> {
+        Engine::open(&self.places(), Access::ReadWrite, now, dhow_engine::Cancel::default())
     }
 
     /// Opens the store for looking only.

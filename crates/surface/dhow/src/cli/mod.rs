@@ -128,6 +128,11 @@ const COMMANDS: &[Command] = &[
     command(&["system", "check"], "Check the store, and with --repair remove what nothing owns", system::check::run),
     command(&["system", "events"], "Get real time events from the server", system::events::run),
     command(&["system", "info"], "Display system-wide information", system::info::run),
+    command(
+        &["system", "upgrade"],
+        "Let the processes beside running containers go on as this program",
+        system::upgrade::run,
+    ),
 ];
 
 /// Nouns, with what help says of them.
@@ -136,7 +141,9 @@ const NOUNS: &[(&str, &str)] =
 
 /// Runs the command line and says how the process ends.
 pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
-    let ended = global::parse(args).and_then(|(globals, words)| dispatch(&globals, words));
+    let words = dhow_engine::container::words(args)
+        .map_err(|e| Failure::error(format!("cannot read the words that were put aside: {e}")));
+    let ended = words.and_then(global::parse).and_then(|(globals, words)| dispatch(&globals, words));
     ExitCode::from(match ended {
         Ok(code) => code,
         Err(failure) => failure.report(),

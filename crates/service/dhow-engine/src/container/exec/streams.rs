@@ -4,7 +4,7 @@
 //! read its input does not keep its output from being read.
 
 use crate::EngineError;
-use dhow_supervisor::client::Terminal;
+use dhow_supervisor::client::{Scanner, Terminal};
 use dhow_sys::terminal::{RawMode, is_terminal, resize, size};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
@@ -62,28 +62,44 @@ impl Ends {
     }
 }
 
-/// Copies until the process has ended and all that it had written by then is shown.
+/// Why the copying has ended.
+pub(super) enum Left {
+    /// The process has ended.
+    Ended,
+    /// The detach keys were typed; the terminal, by its master.
+    Detached(OwnedFd),
+}
+
+/// Copies until the process has ended and all that it had written by then is shown, or until the detach keys are typed.
 pub(super) fn copy(
     mut ends: Ends,
-    terminal: &Terminal<'_>,
+    mut terminal: Terminal<'_>,
     pidfd: BorrowedFd<'_>,
     tty: bool,
-) -> Result<(), EngineError> {
+) -> Result<Left, EngineError> {
+    let keys = if tty { std::mem::take(&mut terminal.detach_keys) } else { Vec::new() };
     let raw = match terminal.stdin.filter(|stdin| tty && is_terminal(*stdin)) {
         Some(stdin) => Some(RawMode::enter(stdin).map_err(|e| EngineError::io("prepare", "the terminal", e))?),
         None => None,
     };
-    let window = if tty { Some(Window::watch(&ends, terminal)?) } else { None };
-    let mut input = Input { from: terminal.stdin, buffer: Vec::new() };
+    let window = if tty { Some(Window::watch(&ends, &terminal)?) } else { None };
+    let mut input =
+        Input { from: terminal.stdin, buffer: Vec::new(), keys: Scanner::new(keys), leaves: false, detached: false };
     let mut block = vec![0; BLOCK];
     loop {
         let ready = Ready::wait(&ends, &input, pidfd, window.as_ref())?;
         if ready.window
             && let Some(window) = &window
         {
-            window.follow(&ends, terminal);
+            window.follow(&ends, &terminal);
         }
         input.step(&mut ends.stdin, &ready, &mut block)?;
+        if input.detached
+            && let Some(master) = ends.stdout.take()
+        {
+            drop(raw);
+            return Ok(Left::Detached(master));
+        }
         let stdout = pass(&mut ends.stdout, ready.stdout || ready.ended, terminal.stdout, &mut block)?;
         let stderr = pass(&mut ends.stderr, ready.stderr || ready.ended, terminal.stderr, &mut block)?;
         // What children of it still hold open is not waited for.
@@ -92,7 +108,7 @@ pub(super) fn copy(
         }
     }
     drop(raw);
-    Ok(())
+    Ok(Left::Ended)
 }
 
 /// What poll(2) found.
@@ -146,6 +162,11 @@ impl Ready {
 struct Input<'a> {
     from: Option<BorrowedFd<'a>>,
     buffer: Vec<u8>,
+    keys: Scanner,
+    /// Whether the keys that detach were typed.
+    leaves: bool,
+    /// Whether the keys that detach were typed, and all before them was taken.
+    detached: bool,
 }
 
 impl Input<'_> {
@@ -155,7 +176,11 @@ impl Input<'_> {
         {
             match rustix::io::read(from, &mut *block) {
                 Ok(0) => self.from = None,
-                Ok(n) => self.buffer.extend_from_slice(&block[..n]),
+                Ok(n) => {
+                    if self.keys.scan(&block[..n], &mut self.buffer) {
+                        (self.from, self.leaves) = (None, true);
+                    }
+                }
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 // A terminal that was hung up, a descriptor that is none: an end as good as any.
                 Err(_) => self.from = None,
@@ -176,6 +201,7 @@ impl Input<'_> {
         if gone || (self.from.is_none() && self.buffer.is_empty()) {
             *to = None;
             self.buffer.clear();
+            self.detached = self.leaves;
         }
         Ok(())
     }

@@ -82,47 +82,70 @@ pub(super) fn stream(
         // It may have ended meanwhile; the stream's end will tell.
         let _ = container::kill(engine, id, signal);
     };
-    let terminal = Terminal {
-        stdin: manner.streams.stdin.then(|| stdin.as_fd()),
-        stdout: stdout.as_fd(),
-        stderr: stderr.as_fd(),
-        tty: manner.tty,
-        detach_keys: manner.keys.clone(),
-        on_signal: manner.proxy.then_some(&mut hand_on as &mut dyn FnMut(i32)),
-    };
-    let status = |code: Option<i32>| Outcome::Exited(code.map_or(LOST, exit_code));
-    match connection.attend(terminal).map_err(failed)? {
-        End::Exited(record) => {
-            if manner.records {
-                container::exited(engine, id)?;
-                // Not said when that failed: then its supervisor does it.
-                connection.recorded();
-            }
-            if record.code.is_none() {
-                lost();
-            }
-            Ok(status(record.code))
+    loop {
+        if manner.records {
+            connection.will_record();
         }
-        End::Detached => Ok(Outcome::Detached),
-        End::Lost => match container::wait(engine, id, Until::NotRunning) {
-            Ok(code) => {
-                if code.is_none() {
-                    lost();
-                }
-                Ok(status(code))
-            }
-            // With --rm it is gone, and how it ended with it.
-            Err(EngineError::NoSuchContainer(_)) => {
-                lost();
-                Ok(status(None))
-            }
-            Err(error) => Err(error.into()),
-        },
+        let terminal = Terminal {
+            stdin: manner.streams.stdin.then(|| stdin.as_fd()),
+            stdout: stdout.as_fd(),
+            stderr: stderr.as_fd(),
+            tty: manner.tty,
+            detach_keys: manner.keys.clone(),
+            on_signal: manner.proxy.then_some(&mut hand_on as &mut dyn FnMut(i32)),
+        };
+        match connection.attend(terminal).map_err(failed)? {
+            End::Exited(record) => return conclude(engine, id, connection, manner, record.code),
+            End::Detached => return Ok(Outcome::Detached),
+            // Supervisor and keeper were killed at once. If the container goes on it is watched again, and so do we.
+            End::Lost => match container::reattach(engine, id, manner.streams) {
+                Ok(Some(again)) => connection = again,
+                Ok(None) | Err(EngineError::NoSuchContainer(_)) => return outcome_of_lost(engine, id),
+                Err(error) => return Err(error.into()),
+            },
+        }
     }
 }
 
+/// The container ended while we were connected.
+fn conclude(
+    engine: &Engine,
+    id: &str,
+    connection: Connection,
+    manner: &Manner,
+    code: Option<i32>,
+) -> Result<Outcome, Failure> {
+    if manner.records {
+        match container::exited(engine, id) {
+            Ok(_) => connection.recorded(),
+            // Its supervisor tries next, and whoever looks at it later. How it ended is known all the same.
+            Err(e) => {
+                Failure::error(format!("the end of the container could not be recorded: {e}")).report();
+            }
+        }
+    }
+    Ok(status(code))
+}
+
+/// How a container ended that nobody watched.
+fn outcome_of_lost(engine: &Engine, id: &str) -> Result<Outcome, Failure> {
+    match container::wait(engine, id, Until::NotRunning) {
+        Ok(code) => Ok(status(code)),
+        // With --rm it is gone, and how it ended with it.
+        Err(EngineError::NoSuchContainer(_)) => Ok(status(None)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn status(code: Option<i32>) -> Outcome {
+    if code.is_none() {
+        lost();
+    }
+    Outcome::Exited(code.map_or(LOST, exit_code))
+}
+
 fn lost() {
-    Failure::error("the exit status of the container is lost: its supervisor was killed").report();
+    Failure::error("the exit status of the container is lost: its supervisor and its keeper were killed").report();
 }
 
 /// What a process can end with of a container's status.

@@ -7,8 +7,9 @@ use dhow_engine::container::ExecRequest;
 use dhow_engine::{EngineError, container};
 use dhow_supervisor::client::Terminal;
 use std::ffi::OsString;
-use std::io::{stderr, stdin, stdout};
+use std::io::{Read as _, Write as _, stderr, stdin, stdout};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt as _;
 
 #[derive(clap::Args)]
 struct Exec {
@@ -50,11 +51,26 @@ const SHAPE: Shape = Shape {
     count: Count::AtLeast(2),
 };
 
+/// Whether it is clear without a parser that something is to be executed, and waited for.
+fn is_plain(words: &[OsString]) -> bool {
+    let flags: [&[u8]; 4] = [b"-i", b"-t", b"-it", b"-ti"];
+    let first = words.iter().map(|word| word.as_bytes()).find(|word| !flags.contains(word));
+    words.len() >= 2 && first.is_some_and(|word| !word.is_empty() && word[0] != b'-')
+}
+
 pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
+    if is_plain(&words[1..]) && !container::is_sealed() {
+        // What the words mean is found out once, by who is executed then. Should that fail it is told below.
+        let _ = container::seal(std::env::args_os().skip(1));
+    }
     let Some(args) = parse::parse_leading::<Exec>(&SHAPE, words, |a| a.words.len())? else { return Ok(0) };
     // What enters a container can be looked at from within: it runs from a file that nobody can write (CVE-2019-5736).
+    // And its words are for nobody there.
+    if args.detach && !globals.background {
+        return background();
+    }
     if !container::is_sealed() {
-        return Err(container::seal(std::env::args_os()).into());
+        return Err(container::seal(std::env::args_os().skip(1)).into());
     }
     let keys = connect::detach_keys(args.detach_keys.as_deref())?;
     if !args.detach {
@@ -71,8 +87,10 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
         tty: args.tty,
         stdin: args.interactive && !args.detach,
         privileged: args.privileged,
-        detach: args.detach,
     };
+    if args.detach {
+        return detached(globals, &name, &request).map_err(explained);
+    }
     let engine = globals.engine_plain()?;
     let (stdin, stdout, stderr) = (stdin(), stdout(), stderr());
     let terminal = Terminal {
@@ -84,13 +102,49 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
         on_signal: None,
     };
     let size = if request.tty { connect::size() } else { (0, 0) };
-    match container::exec(&engine, &name, &request, terminal, size) {
-        Ok(code) => Ok(connect::exit_code(code)),
-        Err(error) => {
-            let code = if let EngineError::Start { status, message } = &error { code(*status, message) } else { 1 };
-            Err(Failure::from(error).with_code(code))
-        }
+    match container::exec(&engine, &name, &request, terminal, size).map_err(explained)? {
+        Some(code) => Ok(connect::exit_code(code)),
+        None => Err(Failure::plain("read escape sequence")),
     }
+}
+
+fn explained(error: EngineError) -> Failure {
+    let code = if let EngineError::Start { status, message } = &error { code(*status, message) } else { 1 };
+    Failure::from(error).with_code(code)
+}
+
+/// What the process left behind says once the program runs.
+const RUNS: u8 = b'+';
+
+/// Leaves a process behind that does it, and waits until the program runs there, or cannot.
+fn background() -> Ended {
+    let failed = |e| Failure::error(format!("cannot start a process in the background: {e}"));
+    let (mut told, tells) = std::io::pipe().map_err(failed)?;
+    let words = ["internal", "background"].map(OsString::from).into_iter().chain(std::env::args_os().skip(1));
+    let mut child = container::send_on(words, tells.into()).map_err(failed)?;
+    let mut answer = Vec::new();
+    told.read_to_end(&mut answer).map_err(failed)?;
+    if answer == [RUNS] {
+        return Ok(0);
+    }
+    // It has said why.
+    let ended = child.wait().map_err(failed)?;
+    Ok(ended.code().and_then(|code| u8::try_from(code).ok()).filter(|code| *code != 0).unwrap_or(1))
+}
+
+/// Does it, in the process left behind.
+fn detached(globals: &Globals, name: &str, request: &ExecRequest) -> Result<u8, EngineError> {
+    let started = container::exec_detached(&globals.plain()?, name, request, (0, 0))?;
+    let _ = stdout().write_all(&[RUNS]).and_then(|()| stdout().flush());
+    // Whoever asked does not wait for these to be closed.
+    if let Ok(nothing) = std::fs::File::options().read(true).write(true).open("/dev/null") {
+        let _ = rustix::stdio::dup2_stdout(&nothing);
+        let _ = rustix::stdio::dup2_stderr(&nothing);
+    }
+    // The store is not open meanwhile.
+    let gone = started.wait()?;
+    container::exec_ended(&globals.plain()?, &gone)?;
+    Ok(0)
 }
 
 /// 126 and 127 are a shell's; what else stood in the way docker tells from its text.

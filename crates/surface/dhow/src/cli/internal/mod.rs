@@ -2,6 +2,7 @@
 
 mod again;
 mod exited;
+mod hold;
 mod init;
 mod stop;
 
@@ -13,7 +14,15 @@ pub(super) fn run(globals: &Globals, words: &[OsString]) -> Ended {
     let rest = words.get(2..).unwrap_or_default();
     match words.get(1).and_then(|w| w.to_str()) {
         Some("supervise") => Ok(dhow_supervisor::supervise::supervise()),
+        Some("keep") => Ok(dhow_supervisor::keeper::keep()),
         Some("again") => again::run(globals, rest),
+        // A command that goes on alone: it is called as it was typed.
+        Some("background") => {
+            let _ = rustix::process::setsid();
+            let (globals, words) = super::global::parse(rest.to_vec())?;
+            super::dispatch(&globals.in_background(), words)
+        }
+        Some("hold") => hold::run(globals, rest),
         Some("exited") => exited::run(globals, rest),
         Some("stop") => stop::run(globals, rest),
         _ => Err(Failure::plain("dhow: internal is what dhow calls itself with")),

@@ -3,4 +3,5 @@
 pub(super) mod check;
 pub(super) mod events;
 pub(super) mod info;
+pub(super) mod upgrade;
 pub(super) mod version;
