@@ -8,6 +8,7 @@
 
 mod bench;
 mod failure;
+mod previous;
 mod project;
 mod test;
 mod tidy;
