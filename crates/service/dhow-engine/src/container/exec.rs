@@ -145,7 +145,8 @@ impl Entered {
             .map_err(|source| EngineError::BadContainer { id: row.id.clone(), source })?;
         let profile = spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
         let seccomp = profile.map(Filter::compile).transpose()?;
-        let cgroup = Cgroup::beside(&Hierarchies::detect()?, Path::new(&row.cgroup), process.pid)?;
+        let cgroup = Cgroup::beside(&Hierarchies::detect()?, Path::new(&row.cgroup), process.pid)
+            .map_err(|e| unless_ended(&row.id, pidfd.as_fd(), e.into()))?;
         Ok(Entered { id: row.id.clone(), pidfd, root, spec, seccomp, cgroup })
     }
 
@@ -167,15 +168,7 @@ impl Entered {
             seccomp: self.seccomp.as_ref(),
             spec: &self.spec,
         };
-        enter(&target, process, stdio).map_err(|e| match self.has_ended() {
-            // It took what had just come into it along.
-            true => not_running(&self.id),
-            false => explain(e.into()),
-        })
-    }
-
-    fn has_ended(&self) -> bool {
-        process::ended(self.pidfd.as_fd(), Some(std::time::Duration::ZERO), &crate::Cancel::default()).unwrap_or(false)
+        enter(&target, process, stdio).map_err(|e| unless_ended(&self.id, self.pidfd.as_fd(), explain(e.into())))
     }
 }
 
@@ -188,6 +181,17 @@ fn open_root(pid: u32) -> Result<Option<OwnedFd>, EngineError> {
         Err(e) => Err(EngineError::io("open", &path, e.into())),
     }
 }
+
+/// What to say of a failure: that the container was ending, if so, and took what came into it along.
+fn unless_ended(id: &str, pidfd: BorrowedFd<'_>, error: EngineError) -> EngineError {
+    match process::ended(pidfd, Some(ENDING), &crate::Cancel::default()) {
+        Ok(true) => not_running(id),
+        Ok(false) | Err(_) => error,
+    }
+}
+
+/// How long a process that has lost its files and groups may take until it counts as ended.
+const ENDING: std::time::Duration = std::time::Duration::from_millis(200);
 
 fn not_running(id: &str) -> EngineError {
     conflict(format!("container {id} is not running"))
