@@ -1,4 +1,4 @@
-//! `cargo xtask {test,bench,tidy}`: the developer's commands.
+//! `cargo xtask {test,bench,budget,tidy}`: the developer's commands.
 //!
 //! Owns the order in which the workspace is built, checked, tested and measured. Knows the workspace's folders and the
 //! command line of dhow; must not know any of its crates from within: what is tested and measured is the built binary.
@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod bench;
+mod budget;
 mod failure;
 mod previous;
 mod project;
@@ -23,6 +24,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   test [FILTER]             all tests: unit, end to end, crash harness (as root, or with sudo)
   bench NAME [OPTION...]    measure dhow beside its peers: unpack, load, list, memory, start, crash, all
   bench --help              the options of the benchmarks
+  budget [--dhow PATH]      count the system calls and instructions of a run, and fail above what was agreed (as root)
 ";
 
 fn main() -> ExitCode {
@@ -32,8 +34,11 @@ fn main() -> ExitCode {
         Some("tidy") => tidy::run(),
         Some("test") => test::run(words.next()),
         Some("bench") => bench::run(&args[1..]),
+        Some("budget") => budget::run(&args[1..]),
         // Called by the benchmarks themselves.
         Some("measured") => bench::measured(&args[1..]),
+        // Called by the budget itself.
+        Some("traced") => budget::traced(&args[1..]),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");
             Ok(())

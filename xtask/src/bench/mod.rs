@@ -4,6 +4,7 @@
 //! was doing. Raw samples go to bench/runs/. Needs root: each unpacking gets a fresh file system of its own.
 
 mod crash;
+mod density;
 mod disk;
 mod inputs;
 mod limit;
@@ -13,6 +14,7 @@ mod measure;
 mod memory;
 mod report;
 mod run;
+mod runtimes;
 mod start;
 mod unpack;
 
@@ -30,7 +32,8 @@ const USAGE: &str = "usage: cargo xtask bench NAME [OPTION...]
   list      `dhow images` with 1,000 images
   memory    peak memory while images with a layer of 4 GiB, and one of 200,000 files, come in
   start     `dhow --version` and an empty static program
-  run       a container, an exec, a long log: dhow and podman
+  run       a container, an exec, a long log: dhow, podman, and crun and runc with the same config.json
+  density   100 idle containers: start, memory of each supervisor, removal; 200, and nothing left
   crash     10,000 random kills
   all       all of them
 
@@ -38,6 +41,9 @@ const USAGE: &str = "usage: cargo xtask bench NAME [OPTION...]
   --scratch DIR   where inputs and file systems are put (default: target/bench)
   --ram           file systems in memory (/dev/shm), so that no disk is in the figures
   --dhow PATH     the dhow to measure (default: the release build, made now)
+  --peer NAME=COMMAND
+                  an OCI runtime for `run`, called as COMMAND run --bundle DIR ID; several times for several (default: crun
+                  and runc of the PATH)
 
 environment:
   PEERS_ROOT      a root file system with newer peers (docker, podman) to run in a chroot
@@ -52,6 +58,8 @@ pub(crate) struct Options {
     pub(crate) ram: bool,
     pub(crate) dhow: PathBuf,
     pub(crate) peers_root: Option<PathBuf>,
+    /// Runtimes by name, and the words that call them.
+    pub(crate) peers: Vec<(String, Vec<String>)>,
 }
 
 impl Options {
@@ -85,6 +93,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         ("load", load::run),
         ("memory", memory::run),
         ("run", run::run),
+        ("density", density::run),
         ("crash", crash::run),
     ];
     let chosen: Vec<_> = all.iter().filter(|(known, _)| name == "all" || name == known).collect();
@@ -103,6 +112,7 @@ fn parse(args: &[String]) -> Result<Options, Failure> {
         ram: false,
         dhow: PathBuf::new(),
         peers_root: std::env::var_os("PEERS_ROOT").map(PathBuf::from),
+        peers: Vec::new(),
     };
     let mut args = args.iter();
     while let Some(arg) = args.next() {
@@ -111,6 +121,15 @@ fn parse(args: &[String]) -> Result<Options, Failure> {
             "--ram" => options.ram = true,
             "--scratch" => options.scratch = value()?.into(),
             "--dhow" => options.dhow = value()?.into(),
+            "--peer" => {
+                let text = value()?;
+                let (name, command) = text.split_once('=').ok_or_else(|| Failure::new("--peer wants NAME=COMMAND"))?;
+                let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+                if name.is_empty() || words.is_empty() {
+                    return Err(Failure::new("--peer wants NAME=COMMAND"));
+                }
+                options.peers.push((name.to_owned(), words));
+            }
             "--rounds" => {
                 let rounds = value()?.parse().map_err(|e| Failure::new(format!("--rounds: {e}")))?;
                 options.rounds = Some(rounds);

@@ -11,20 +11,45 @@ use super::Options;
 use super::disk::Disk;
 use super::measure::{Case, Sample, interleave, time};
 use super::report::{Figure, Report};
+use super::runtimes::{self, Runtime};
 use super::unpack::dhow;
 use crate::failure::Failure;
 use crate::project::{on_path, output, step};
 
-const IMAGE: &str = "localhost/box:1";
+pub(super) const IMAGE: &str = "localhost/box:1";
 /// So long a pause lets the kernel's locks go cold, as they are in real use.
 const PAUSE: Duration = Duration::from_millis(100);
 
-pub(crate) fn run(options: &Options) -> Result<(), Failure> {
-    let disk = Disk::fresh(options, 4)?;
+/// Makes the image in dhow's store; its root as a plain directory, and its archive.
+pub(super) fn import(options: &Options, disk: &Disk) -> Result<(PathBuf, PathBuf), Failure> {
     let root = root(disk.path())?;
     let archive = disk.path().join("box.tar");
     step(Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg("."))?;
-    output(dhow(options, &disk).arg("import").arg(&archive).arg(IMAGE))?;
+    output(dhow(options, disk).arg("import").arg(&archive).arg(IMAGE))?;
+    Ok((root, archive))
+}
+
+/// The spec that dhow makes for a container of that image.
+fn spec(options: &Options, disk: &Disk) -> Result<serde_json::Value, Failure> {
+    let args = ["run", "--name", "model", "--network", "none", IMAGE, "true"];
+    output(dhow(options, disk).args(args))?;
+    let id = output(dhow(options, disk).args(["inspect", "--format", "{{.Id}}", "model"]))?;
+    let path = disk.path().join("root/containers").join(id.trim()).join("config.json");
+    let text = std::fs::read_to_string(&path).map_err(Failure::at(&path))?;
+    let mut spec: serde_json::Value = serde_json::from_str(&text).map_err(Failure::at(&path))?;
+    // Its files go with it; the others have an /etc of their own.
+    if let Some(mounts) = spec["mounts"].as_array_mut() {
+        mounts.retain(|mount| mount["type"] != "bind");
+    }
+    output(dhow(options, disk).args(["rm", "model"]))?;
+    Ok(spec)
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
+    runtimes::hide_hybrid();
+    let disk = Disk::fresh(options, 4)?;
+    let (root, archive) = import(options, &disk)?;
+    let runtimes = runtimes::all(options, &spec(options, &disk)?, &root, disk.path())?;
     let podman = on_path("podman").then(|| Podman { place: disk.path().to_owned() }).filter(|podman| {
         let imported = output(podman.command(&["import", "--quiet"]).arg(&archive).arg(IMAGE));
         let ran =
@@ -32,8 +57,8 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
         // crun refuses a hybrid of the two versions of control groups.
         ran.map_err(|e| eprintln!("xtask: podman runs nothing here, and is left out: {e}")).is_ok()
     });
-    let done = starts(options, &disk, podman.as_ref())
-        .and_then(|()| execs(options, &disk, podman.as_ref()))
+    let done = starts(options, &disk, podman.as_ref(), &runtimes)
+        .and_then(|()| execs(options, &disk, podman.as_ref(), &runtimes))
         .and_then(|()| logs(options, &disk, podman.as_ref()));
     if let Some(podman) = &podman {
         // The overlay driver leaves its folder mounted on itself.
@@ -84,7 +109,7 @@ fn after_a_pause(command: &mut Command) -> Result<Sample, Failure> {
     time(command)
 }
 
-fn starts(options: &Options, disk: &Disk, podman: Option<&Podman>) -> Result<(), Failure> {
+fn starts(options: &Options, disk: &Disk, podman: Option<&Podman>, runtimes: &[Runtime]) -> Result<(), Failure> {
     const RUN: [&str; 6] = ["run", "--rm", "--network", "none", IMAGE, "true"];
     let mut cases = vec![
         Case::new("dhow run --rm", || time(dhow(options, disk).args(RUN))),
@@ -97,6 +122,13 @@ fn starts(options: &Options, disk: &Disk, podman: Option<&Podman>) -> Result<(),
             )
         }),
     ];
+    for runtime in runtimes {
+        cases.push(Case::new(format!("{} run", runtime.name), || runtime.run()));
+        cases.push(Case::new(format!("{} run, 100 ms apart", runtime.name), || {
+            std::thread::sleep(PAUSE);
+            runtime.run()
+        }));
+    }
     if let Some(podman) = podman {
         cases.push(Case::new("podman run --rm", || time(&mut podman.command(&RUN))));
         cases.push(Case::new("podman run --rm, 100 ms apart", || after_a_pause(&mut podman.command(&RUN))));
@@ -106,16 +138,21 @@ fn starts(options: &Options, disk: &Disk, podman: Option<&Podman>) -> Result<(),
     Report { name: "run", about, cases, figures: &[Figure::WallMillis, Figure::CpuMillis] }.publish(options)
 }
 
-fn execs(options: &Options, disk: &Disk, podman: Option<&Podman>) -> Result<(), Failure> {
+fn execs(options: &Options, disk: &Disk, podman: Option<&Podman>, runtimes: &[Runtime]) -> Result<(), Failure> {
     const RUN: [&str; 9] = ["run", "--detach", "--name", "held", "--network", "none", IMAGE, "sleep", "100000"];
     const EXEC: [&str; 3] = ["exec", "held", "true"];
     output(dhow(options, disk).args(RUN))?;
     let mut cases = vec![Case::new("dhow exec", || time(dhow(options, disk).args(EXEC)))];
+    for runtime in runtimes {
+        runtime.hold()?;
+        cases.push(Case::new(format!("{} exec", runtime.name), || runtime.exec()));
+    }
     if let Some(podman) = podman {
         output(&mut podman.command(&RUN))?;
         cases.push(Case::new("podman exec", || time(&mut podman.command(&EXEC))));
     }
     let cases = interleave(&mut cases, options.rounds(50))?;
+    runtimes.iter().for_each(Runtime::release);
     output(dhow(options, disk).args(["rm", "--force", "held"]))?;
     if let Some(podman) = podman {
         output(&mut podman.command(&["rm", "--force", "--time", "0", "held"]))?;

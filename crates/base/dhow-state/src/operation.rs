@@ -231,13 +231,20 @@ impl<'s> Operation<'s> {
         // Nearly always empty by now. Before the transaction, so that the row can go with it.
         let empty = self.state.layout()?.remove_empty_work(self.id);
         let (value, ended) = self.state.write(durability, |w| {
-            if flushed {
+            // Each statement costs its compilation, and what a container goes through leases nothing.
+            let leases = !w.leases_of(self.id)?.is_empty();
+            if flushed && leases {
                 w.mark_synced(self.id)?;
             }
             let value = f(w)?;
-            w.release_leases(self.id)?;
-            w.delete_kept_plans(self.id)?;
-            let ended = empty && w.plans_of(self.id)?.is_empty();
+            if leases {
+                w.release_leases(self.id)?;
+            }
+            let planned = !w.plans_of(self.id)?.is_empty();
+            if planned {
+                w.delete_kept_plans(self.id)?;
+            }
+            let ended = empty && (!planned || w.plans_of(self.id)?.is_empty());
             if ended {
                 w.delete_operation(self.id)?;
             }

@@ -5,6 +5,7 @@
 //! is decided elsewhere. `CLONE_INTO_CGROUP` needs Linux 5.7 and a version 2 hierarchy.
 
 use crate::raw;
+use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,6 +27,11 @@ pub struct Relation<'a> {
 impl Relation<'_> {
     /// An ordinary child that shares all namespaces and the control group.
     pub const CHILD: Relation<'static> = Relation { namespaces: Namespaces::empty(), cgroup: None, sibling: false };
+
+    /// Whether clone(2) can do it, too. The flag of time namespaces is part of the signal's number there.
+    fn is_old(&self) -> bool {
+        self.cgroup.is_none() && !self.namespaces.contains(Namespaces::TIME)
+    }
 }
 
 /// A process that was made.
@@ -86,7 +92,14 @@ pub fn clone(relation: &Relation<'_>, child: impl FnOnce() -> u8) -> io::Result<
     // SAFETY: `args` has the layout of the kernel's struct and the size that is told; `pidfd` outlives the call. Without
     // CLONE_VM and with no stack given the child goes on behind this call like one of fork(2), on a copy of this stack.
     // What a copy of the memory may hold that is half changed by other threads is behind their locks.
-    let result = unsafe { raw::syscall(raw::CLONE3, &raw mut args, size_of::<CloneArgs>()) };
+    let mut result = unsafe { raw::syscall(raw::CLONE3, &raw mut args, size_of::<CloneArgs>()) };
+    if result == -1 && relation.is_old() && Errno::from_io_error(&io::Error::last_os_error()) == Some(Errno::NOSYS) {
+        // A seccomp filter cannot look into a struct, so docker's makes clone3 look like a call of the future.
+        // SAFETY: as above; clone(2) puts the pidfd where its third argument points, and takes the signal with the flags.
+        result = unsafe {
+            raw::syscall(raw::CLONE, args.flags | args.exit_signal, 0_usize, &raw mut pidfd, 0_usize, 0_usize)
+        };
+    }
     if result == 0 {
         // Nothing of the parent's may run here, neither by returning nor by unwinding.
         raw::_exit(catch_unwind(AssertUnwindSafe(child)).unwrap_or(70).into());

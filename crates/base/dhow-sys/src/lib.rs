@@ -16,6 +16,7 @@ pub mod pidfd;
 pub mod process;
 pub mod procfs;
 mod raw;
+pub mod schedule;
 pub mod seccomp;
 pub mod shared;
 pub mod signal;

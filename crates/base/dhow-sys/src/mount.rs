@@ -6,7 +6,7 @@
 //!
 //! - this file: [`FsContext`], which configures a file system and mounts it (fsopen, fsconfig, fsmount);
 //! - [`clone_tree`], [`attach`], [`set_attributes`], [`unmount`]: what is done with mounts that exist;
-//! - [`open_tree_at`], [`clone_place`], [`change`], [`attach_to`]: the same by fd, for whole trees;
+//! - [`open_tree_at`], [`clone_place`], [`change`], [`map_ids`], [`attach_to`]: the same by fd, for whole trees;
 //! - [`aside`] and [`mount_classic`]: the older mount(2), which needs a working directory or a mount namespace that no
 //!   other thread has a part in.
 //!
@@ -16,17 +16,19 @@
 mod aside;
 mod attach;
 mod detached;
+mod idmap;
 
 pub use aside::{Aside, aside, mount_classic};
 pub use attach::{attach, clone_tree, set_attributes, unmount};
 pub use detached::{Change, Depth, Propagation, attach_to, change, clone_place, open_tree_at};
+pub use idmap::map_ids;
 pub use rustix::mount::{MountAttrFlags, MountFlags};
 
 use rustix::mount::{FsMountFlags, FsOpenFlags};
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Longest string that one fsconfig(2) parameter takes, without the NUL at its end.
 pub const STRING_MAX: usize = 255;
@@ -70,6 +72,19 @@ impl MountError {
 #[derive(Debug)]
 pub struct FsContext {
     fd: OwnedFd,
+}
+
+/// A context that somebody else has opened.
+impl From<OwnedFd> for FsContext {
+    fn from(fd: OwnedFd) -> FsContext {
+        FsContext { fd }
+    }
+}
+
+impl AsFd for FsContext {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
 }
 
 impl FsContext {

@@ -16,10 +16,14 @@ mod own {
     use std::ffi::c_long;
     pub(crate) const RT_SIGACTION: c_long = 13;
     pub(crate) const RT_SIGPROCMASK: c_long = 14;
+    pub(crate) const CLONE: c_long = 56;
     pub(crate) const PERSONALITY: c_long = 135;
     pub(crate) const SCHED_SETSCHEDULER: c_long = 144;
     pub(crate) const SCHED_SETAFFINITY: c_long = 203;
     pub(crate) const KEYCTL: c_long = 250;
+    pub(crate) const IOPRIO_SET: c_long = 251;
+    pub(crate) const IOPRIO_GET: c_long = 252;
+    pub(crate) const SCHED_SETATTR: c_long = 314;
 }
 
 #[cfg(any(target_arch = "aarch64", target_arch = "riscv64"))]
@@ -27,13 +31,20 @@ mod own {
     use std::ffi::c_long;
     pub(crate) const RT_SIGACTION: c_long = 134;
     pub(crate) const RT_SIGPROCMASK: c_long = 135;
+    pub(crate) const CLONE: c_long = 220;
     pub(crate) const PERSONALITY: c_long = 92;
     pub(crate) const SCHED_SETSCHEDULER: c_long = 119;
     pub(crate) const SCHED_SETAFFINITY: c_long = 122;
     pub(crate) const KEYCTL: c_long = 219;
+    pub(crate) const IOPRIO_SET: c_long = 30;
+    pub(crate) const IOPRIO_GET: c_long = 31;
+    pub(crate) const SCHED_SETATTR: c_long = 274;
 }
 
-pub(crate) use own::{KEYCTL, PERSONALITY, RT_SIGACTION, RT_SIGPROCMASK, SCHED_SETAFFINITY, SCHED_SETSCHEDULER};
+pub(crate) use own::{
+    CLONE, IOPRIO_GET, IOPRIO_SET, KEYCTL, PERSONALITY, RT_SIGACTION, RT_SIGPROCMASK, SCHED_SETAFFINITY, SCHED_SETATTR,
+    SCHED_SETSCHEDULER,
+};
 
 unsafe extern "C" {
     /// syscall(2).

@@ -17,6 +17,7 @@
 
 pub mod cgroup;
 pub mod error;
+pub mod hooks;
 pub mod rlimits;
 pub mod seccomp;
 pub mod start;

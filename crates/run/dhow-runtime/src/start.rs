@@ -9,12 +9,14 @@
 mod child;
 mod conversation;
 mod held;
+mod idmaps;
 mod plan;
 mod sources;
 mod streams;
 
 use crate::cgroup::Entry;
 use crate::error::RuntimeError;
+use crate::hooks::Subject;
 use crate::seccomp::Filter;
 use child::kernel::own_oom_score;
 use child::{Child, Entered};
@@ -55,6 +57,9 @@ pub struct Start<'a> {
     /// Namespaces to join instead of making, opened and verified by the caller: these take the place of `path` in
     /// `linux.namespaces`. A type that is neither here nor there is shared with the host.
     pub join: &'a [(LinuxNamespaceType, OwnedFd)],
+    /// What hooks are told; a spec with hooks is refused without it. Those after the start are the caller's to run
+    /// ([`hooks`](crate::hooks)).
+    pub subject: Option<Subject<'a>>,
 }
 
 /// A container's first process, set up and waiting at the gate. Dropped: it ends, and is reaped.
@@ -81,7 +86,7 @@ pub struct Running {
 /// [`RuntimeError::Invalid`] for a spec that makes no sense; [`RuntimeError::Step`] names the step that failed;
 /// [`RuntimeError::Exec`] when there is no such program. Nothing is left behind.
 pub fn start(start: Start<'_>) -> Result<Starting, RuntimeError> {
-    let plan = Plan::read(start.spec, start.join)?;
+    let plan = Plan::read(start.spec, start.join, start.subject)?;
     let sources = sources::open(&plan.container)?;
     let null = streams::null_in_place_of_ours(&start.stdio)?;
     let stdio = streams::without_our_null(&start.stdio, null.as_ref());
@@ -178,7 +183,9 @@ pub struct Target<'a> {
 /// # Errors
 /// As [`start`]; [`RuntimeError::Exec`].
 pub fn enter(target: &Target<'_>, process: &Process, stdio: Stdio<'_>) -> Result<Running, RuntimeError> {
-    let plan = Plan { program: Program::read(process)?, container: Container::default() };
+    let program = Program { personality: plan::personality(target.spec)?, ..Program::read(process)? };
+    let container = Container { own_dev: plan::has_own_dev(target.spec), ..Container::default() };
+    let plan = Plan { program, container };
     let namespaces = plan::namespaces_to_enter(target.spec);
     let null = streams::null_in_place_of_ours(&stdio)?;
     let stdio = streams::without_our_null(&stdio, null.as_ref());

@@ -89,7 +89,7 @@ fn begin() -> io::Result<Keeper> {
             }
             let mut descriptors = talk.descriptors.into_iter();
             let mut next = || descriptors.next().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData));
-            Keeper::new(post.dir, next()?, next()?)
+            Keeper::new(post, next()?, next()?)
         }
         Some(Message::Resume { version }) => {
             wire::known(version)?;

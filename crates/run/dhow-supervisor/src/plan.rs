@@ -9,8 +9,9 @@
 //!     exit               ExitRecord, JSON, renamed into place; there once the process has ended
 //! ```
 
-use oci_spec::runtime::{LinuxNamespaceType, Spec};
+use oci_spec::runtime::{Capability, LinuxNamespaceType, Spec};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -50,6 +51,10 @@ pub struct Plan {
     pub id: String,
     /// What to run.
     pub spec: Spec,
+    /// The container is filtered by docker's default profile for these capabilities, which has 400 strings and is not in
+    /// `spec` then.
+    #[serde(default)]
+    pub docker_filter: Option<HashSet<Capability>>,
     /// Its control group, relative to the root of the hierarchies; none: stay where we are.
     pub cgroup: Option<PathBuf>,
     /// The control group of supervisors, likewise. Made by the first who comes; all of a store may share one, because

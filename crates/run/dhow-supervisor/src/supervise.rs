@@ -17,7 +17,7 @@
 //!
 //! The container goes on, and so does everything that needs only its pid and control group. The keeper (`keeping.rs`,
 //! [`crate::keeper`]) has copies of all descriptors since before the gate was opened, and starts another supervisor, which
-//! takes up (`resume.rs`) in the middle of what the journal (`journal.rs`) says; clients come back to it. When the keeper
+//! takes up (`resume.rs`) in the middle of what the slate (`slate.rs`) says; clients come back to it. When the keeper
 //! is killed, the supervisors start another. When all are killed at once, somebody who looks after the container has it
 //! adopted (`adopt.rs`): then input and terminals are lost, and output is not.
 
@@ -25,10 +25,10 @@ mod adopt;
 mod clients;
 mod end;
 mod input;
-mod journal;
 mod keeping;
 mod pump;
 mod resume;
+mod slate;
 mod start;
 mod status;
 #[cfg(test)]

@@ -101,8 +101,13 @@ pub fn change(mount: BorrowedFd<'_>, change: Change, depth: Depth) -> Result<(),
         propagation: change.propagation.map_or(0, Propagation::bits),
         userns_fd: 0,
     };
-    let flags = AT_EMPTY_PATH | if depth == Depth::All { AT_RECURSIVE } else { 0 };
-    mount_setattr(mount, c"", flags, &attributes).map_err(|e| MountError::new("mount_setattr", e))
+    mount_setattr(mount, c"", AT_EMPTY_PATH | recursive(depth), &attributes)
+        .map_err(|e| MountError::new("mount_setattr", e))
+}
+
+/// The flag of mount_setattr(2).
+pub(super) fn recursive(depth: Depth) -> std::ffi::c_uint {
+    if depth == Depth::All { AT_RECURSIVE } else { 0 }
 }
 
 /// Puts a detached mount on the file or directory that is open as `place`.

@@ -109,6 +109,21 @@ impl Cgroup {
         Ok(())
     }
 
+    /// Moves the calling process out of whatever group it is in, to the root: for who is the last in a group, and is to
+    /// [`prune`](Cgroup::prune) it before he ends.
+    ///
+    /// # Errors
+    /// Of the file system. All hierarchies are tried.
+    pub fn leave(on: &Hierarchies) -> Result<(), RuntimeError> {
+        let mut first = Ok(());
+        for hierarchy in on.all.iter() {
+            let left = write(hierarchy.root.as_fd(), "cgroup.procs", "0")
+                .map_err(|e| failed(format_args!("cannot leave the group ({})", hierarchy.label()), e));
+            first = first.and(left);
+        }
+        first
+    }
+
     fn await_empty_v2(&self, member: &Member, patience: &Patience) -> Result<bool, Errno> {
         let events = match open_file(member.directory.as_fd(), "cgroup.events", OFlags::RDONLY) {
             Ok(events) => events,

@@ -6,6 +6,8 @@
 mod credentials;
 mod devices;
 pub(super) mod failure;
+mod foreign;
+mod hooks;
 pub(super) mod kernel;
 mod mounts;
 mod namespaces;
@@ -13,6 +15,7 @@ mod paths;
 mod place;
 mod program;
 mod root;
+mod schedule;
 mod streams;
 
 use super::Stdio;
@@ -68,6 +71,7 @@ type Step = fn(&mut Child<'_>) -> Result<(), Failure>;
 const BEFORE: &[(&str, Step)] = &[
     ("process", namespaces::leave_the_caller),
     ("control group", namespaces::enter_cgroup),
+    ("time namespace", namespaces::clocks),
     ("joining namespaces", namespaces::join),
     ("standard streams", streams::files),
     ("descriptors", program::close_the_callers),
@@ -84,7 +88,10 @@ const STEPS: &[(&str, Step)] = &[
     ("root", root::attach),
     ("mounts", mounts::mounts),
     ("devices", devices::devices),
+    ("null device", streams::own_null),
     ("terminal", streams::terminal),
+    ("createRuntime hooks", hooks::create_runtime),
+    ("createContainer hooks", hooks::create_container),
     ("masked paths", paths::mask),
     ("read-only paths", paths::make_read_only),
     ("kernel parameters", kernel::parameters),
@@ -93,6 +100,56 @@ const STEPS: &[(&str, Step)] = &[
     ("working directory", program::working_directory),
     ("root attributes", root::attributes),
     ("descriptors", program::close_descriptors),
+    ("scheduling", schedule::scheduling),
+    ("limits", credentials::limits),
+    ("bounding set", credentials::bounding_set),
+    ("user", credentials::user),
+    ("no new privileges", credentials::no_new_privileges),
+    ("capabilities", credentials::capabilities),
+    ("program", program::find),
+    ("seccomp", credentials::privileged_seccomp),
+    ("gate", program::gate),
+    ("startContainer hooks", hooks::start_container),
+    ("seccomp", credentials::seccomp),
+    ("exec", program::execute),
+];
+
+/// The same for who joins the pid namespace of others, up to where he is seen there: whoever has CAP_SYS_PTRACE in it can take
+/// over a process that has the caller's rights, or reach the host's files by way of its root directory. So all that takes
+/// such rights is done before, by a process that is in that namespace only through its children.
+const UNSEEN: &[(&str, Step)] = &[
+    ("process", namespaces::leave_the_caller),
+    ("control group", namespaces::enter_cgroup),
+    ("time namespace", namespaces::clocks),
+    ("joining namespaces", namespaces::join_but_for_pids),
+    ("standard streams", streams::files),
+    ("namespaces", namespaces::unshare),
+    ("control group namespace", namespaces::unshare_cgroup),
+    ("network", namespaces::loopback),
+    ("names", kernel::names),
+    ("propagation", root::keep_mounts_in),
+    ("root", root::attach),
+    ("mounts", mounts::mounts),
+    ("devices", devices::devices),
+    ("null device", streams::own_null),
+    ("terminal", streams::make_terminal),
+    ("masked paths", paths::mask),
+    ("read-only paths", paths::make_read_only),
+    ("kernel parameters", kernel::parameters),
+    ("label", kernel::label),
+    ("pivot", root::pivot),
+    ("working directory", program::working_directory),
+    ("root attributes", root::attributes),
+    ("joining namespaces", namespaces::join_pids),
+    ("descriptors", program::close_descriptors),
+    ("rights", credentials::only_what_is_needed_inside),
+];
+
+/// What is left to be done where we are seen.
+const SEEN: &[(&str, Step)] = &[
+    ("session", namespaces::session),
+    ("terminal", streams::control_terminal),
+    ("scheduling", schedule::scheduling),
     ("limits", credentials::limits),
     ("bounding set", credentials::bounding_set),
     ("user", credentials::user),
@@ -110,7 +167,9 @@ const BEFORE_ENTERING: &[(&str, Step)] = &[
     ("process", namespaces::leave_the_caller),
     ("oom score", kernel::oom_score),
     ("label", kernel::label),
+    ("initial processors", schedule::initial_processors),
     ("control group", namespaces::enter_cgroup),
+    ("final processors", schedule::last_processors),
     ("entering namespaces", namespaces::enter),
     ("standard streams", streams::files),
     ("descriptors", program::close_the_callers),
@@ -121,9 +180,11 @@ const BEFORE_ENTERING: &[(&str, Step)] = &[
 const STEPS_INSIDE: &[(&str, Step)] = &[
     ("session", namespaces::session),
     ("root", root::open),
+    ("null device", streams::own_null),
     ("terminal", streams::terminal),
     ("working directory", program::working_directory),
     ("descriptors", program::close_descriptors),
+    ("scheduling", schedule::scheduling),
     ("limits", credentials::limits),
     ("bounding set", credentials::bounding_set),
     ("user", credentials::user),
@@ -141,8 +202,12 @@ impl Child<'_> {
         if !needs_sibling(self.join, self.container) {
             return self.run(&[BEFORE, STEPS]);
         }
-        // Namespaces of pids are for children, and the new user namespace must not be ours yet while we join others.
-        let namespaces = self.container.namespaces.unwrap_or(Namespaces::empty());
+        if stays_unseen(self.join, self.container) {
+            return self.go_on_in_a_sibling(UNSEEN, Namespaces::empty(), SEEN);
+        }
+        // Namespaces of pids are for children, and the new user namespace must not be ours yet while we join others. The
+        // one of clocks has been made: its clocks are set before anybody is in it.
+        let namespaces = self.container.namespaces.unwrap_or(Namespaces::empty()) - Namespaces::TIME;
         self.go_on_in_a_sibling(BEFORE, namespaces, STEPS)
     }
 
@@ -192,5 +257,15 @@ impl Child<'_> {
 /// Whether the container's first process must be made by another new process, in between.
 pub(super) fn needs_sibling(join: &[(LinuxNamespaceType, OwnedFd)], container: &Container) -> bool {
     let joins = |kind| join.iter().any(|(joined, _)| *joined == kind);
-    joins(LinuxNamespaceType::Pid) || joins(LinuxNamespaceType::User) || (container.maps_users() && !join.is_empty())
+    container.clocks.is_some()
+        || joins(LinuxNamespaceType::Pid)
+        || joins(LinuxNamespaceType::User)
+        || (container.maps_users() && !join.is_empty())
+}
+
+/// Whether that one does almost everything, and the first process only the rest. With a user namespace there is no need to:
+/// nobody but who has the same rights may look into it. Hooks are told a pid that lives on, so with them there must be one early.
+pub(super) fn stays_unseen(join: &[(LinuxNamespaceType, OwnedFd)], container: &Container) -> bool {
+    let joins = |kind| join.iter().any(|(joined, _)| *joined == kind);
+    joins(LinuxNamespaceType::Pid) && !container.in_user_namespace && !container.hooks.are_early()
 }

@@ -12,7 +12,7 @@ use rustix::net::{
 };
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Longest text of a message in bytes; what is longer is cut.
 const TEXT_MAX: usize = 4096;
@@ -26,6 +26,10 @@ pub(super) enum Message {
     Sibling(u32),
     /// The master of its terminal.
     Terminal(OwnedFd),
+    /// A descriptor that was asked for.
+    Descriptor(OwnedFd),
+    /// It waits for the hooks that the caller is to run.
+    Hooks,
     /// It waits at the gate.
     Ready,
     /// It has given up.
@@ -95,6 +99,12 @@ impl Channel {
         Ok(self.wait())
     }
 
+    /// Asks for the hooks of the caller's namespaces to be run, and waits until they were.
+    pub(super) fn ask_for_hooks(&self) -> io::Result<bool> {
+        self.say(b"H")?;
+        Ok(self.wait())
+    }
+
     /// Tells of the process that goes on.
     pub(super) fn tell_sibling(&self, pid: u32) -> io::Result<()> {
         let mut message = [b'P', 0, 0, 0, 0];
@@ -104,11 +114,16 @@ impl Channel {
 
     /// Hands over the master of the terminal.
     pub(super) fn hand_over_terminal(&self, master: OwnedFd) -> io::Result<()> {
-        let descriptors = [master.as_fd()];
+        self.hand_over(b"T", master.as_fd())
+    }
+
+    /// Hands over a descriptor.
+    pub(super) fn hand_over(&self, message: &[u8], descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        let descriptors = [descriptor];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         control.push(SendAncillaryMessage::ScmRights(&descriptors));
-        rustix::net::sendmsg(&self.socket, &[IoSlice::new(b"T")], &mut control, SendFlags::NOSIGNAL)?;
+        rustix::net::sendmsg(&self.socket, &[IoSlice::new(message)], &mut control, SendFlags::NOSIGNAL)?;
         Ok(())
     }
 
@@ -162,6 +177,8 @@ fn parse(message: &[u8], descriptor: Option<OwnedFd>) -> Option<Message> {
         b'M' => Message::MapIds,
         b'P' => Message::Sibling(u32::from_le_bytes(rest.try_into().ok()?)),
         b'T' => Message::Terminal(descriptor?),
+        b'D' => Message::Descriptor(descriptor?),
+        b'H' => Message::Hooks,
         b'R' => Message::Ready,
         b'E' => {
             let (errno, rest) = rest.split_first_chunk()?;

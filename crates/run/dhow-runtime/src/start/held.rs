@@ -4,8 +4,9 @@ use super::child::kernel::write_file;
 use super::conversation::{Channel, Message};
 use super::plan::Plan;
 use crate::error::RuntimeError;
+use crate::hooks::Moment;
 use dhow_sys::clone::Cloned;
-use dhow_sys::mount::{FsContext, MountAttrFlags};
+use dhow_sys::mount::{FsContext, MountAttrFlags, MountError};
 use dhow_sys::pidfd::{self, Exit};
 use oci_spec::runtime::LinuxIdMapping;
 use rustix::process::Signal;
@@ -112,7 +113,7 @@ fn broken_off(channel: &Channel) -> Option<RuntimeError> {
         match message {
             Message::Failed(error) => complaint = Some(error),
             Message::Sibling(pid) => drop(pidfd::open(pid).map(|pidfd| Held::new(Cloned { pid, pidfd }))),
-            Message::MapIds | Message::Terminal(_) | Message::Ready => {}
+            Message::MapIds | Message::Terminal(_) | Message::Descriptor(_) | Message::Hooks | Message::Ready => {}
         }
     }
     complaint
@@ -129,10 +130,18 @@ fn converse(mut set_up: SetUp, mut early: VecDeque<Message>, plan: &Plan) -> Res
                 map_ids(set_up.process.pid(), plan)?;
                 set_up.channel.go().map_err(|e| failed("user namespace", "cannot go on", &e))?;
             }
+            Some(Message::Hooks) => {
+                let (hooks, pid) = (&plan.container.hooks, set_up.process.pid());
+                hooks.run(Moment::Prestart, Some(pid))?;
+                hooks.run(Moment::CreateRuntime, Some(pid))?;
+                set_up.channel.go().map_err(|e| failed("createRuntime hooks", "cannot go on", &e))?;
+            }
             Some(Message::Terminal(master)) => set_up.terminal = Some(master),
             Some(Message::Ready) => return Ok((set_up, Reached::Gate)),
             Some(Message::Failed(error)) => return Err(error),
-            Some(Message::Sibling(_)) => return Err(failed("start", "it says", &io::ErrorKind::InvalidData.into())),
+            Some(Message::Sibling(_) | Message::Descriptor(_)) => {
+                return Err(failed("start", "it says", &io::ErrorKind::InvalidData.into()));
+            }
             None => return Ok((set_up, Reached::End)),
         }
     }
@@ -146,8 +155,13 @@ pub(super) fn did_not_come_up(exit: Exit) -> RuntimeError {
 
 /// Writes the maps of a new user namespace (user_namespaces(7)).
 fn map_ids(pid: u32, plan: &Plan) -> Result<(), RuntimeError> {
-    write_of_process(pid, "uid_map", &lines(&plan.container.uids))?;
-    write_of_process(pid, "gid_map", &lines(&plan.container.gids))
+    write_maps(pid, &plan.container.uids, &plan.container.gids)
+}
+
+/// The same with these.
+pub(super) fn write_maps(pid: u32, uids: &[LinuxIdMapping], gids: &[LinuxIdMapping]) -> Result<(), RuntimeError> {
+    write_of_process(pid, "uid_map", &lines(uids))?;
+    write_of_process(pid, "gid_map", &lines(gids))
 }
 
 fn lines(mappings: &[LinuxIdMapping]) -> String {
@@ -158,11 +172,15 @@ fn lines(mappings: &[LinuxIdMapping]) -> String {
     text
 }
 
+/// A procfs that is attached nowhere.
+pub(super) fn procfs() -> Result<OwnedFd, MountError> {
+    FsContext::open("proc")?.mount(MountAttrFlags::empty())
+}
+
 /// Writes to a file of `/proc/<pid>`, through a procfs that nobody has mounted anything in.
 pub(super) fn write_of_process(pid: u32, name: &str, value: &str) -> Result<(), RuntimeError> {
     let fail = |e: &io::Error| failed("process", &format!("cannot write {value:?} to /proc/{pid}/{name}"), e);
-    let procfs = FsContext::open("proc").and_then(|context| context.mount(MountAttrFlags::empty()));
-    let procfs = procfs.map_err(|e| fail(&e.source))?;
+    let procfs = procfs().map_err(|e| fail(&e.source))?;
     let path = PathBuf::from(pid.to_string()).join(name);
     write_file(procfs.as_fd(), &path, value).map_err(|e| fail(&e))
 }

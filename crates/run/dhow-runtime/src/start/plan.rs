@@ -7,15 +7,20 @@
 pub(super) mod devices;
 pub(super) mod mounts;
 pub(super) mod process;
+mod schedule;
 mod sysctls;
 
 use crate::error::RuntimeError;
+use crate::hooks::{Hooks, Moment, Subject};
 use devices::Device;
 use dhow_sys::clone::Namespaces;
 use dhow_sys::mount::Propagation;
 use mounts::Mount;
-use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, Spec};
+use oci_spec::runtime::{LinuxIdMapping, LinuxNamespaceType, LinuxTimeOffset, Spec};
 use process::Program;
+pub(super) use schedule::personality;
+use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
@@ -41,6 +46,8 @@ pub(super) struct Container {
     pub(super) uids: Vec<LinuxIdMapping>,
     /// Ditto.
     pub(super) gids: Vec<LinuxIdMapping>,
+    /// What its own clocks differ by, as `/proc/<pid>/timens_offsets` takes it. None: it has no time namespace of its own.
+    pub(super) clocks: Option<String>,
     /// None: as it is.
     pub(super) hostname: Option<String>,
     /// Ditto.
@@ -61,18 +68,31 @@ pub(super) struct Container {
     pub(super) root_read_only: bool,
     /// Of the root once it is one, and whether of all beneath it too.
     pub(super) root_propagation: Option<(Propagation, bool)>,
+    /// What others want run.
+    pub(super) hooks: Hooks,
+    /// Where the root is attached until it becomes the root: on the host's, unless hooks look for it in the bundle.
+    pub(super) root_place: Option<PathBuf>,
 }
 
 impl Plan {
     /// Reads a spec.
-    pub(super) fn read(spec: &Spec, join: &[(LinuxNamespaceType, OwnedFd)]) -> Result<Plan, RuntimeError> {
+    pub(super) fn read(
+        spec: &Spec,
+        join: &[(LinuxNamespaceType, OwnedFd)],
+        subject: Option<Subject<'_>>,
+    ) -> Result<Plan, RuntimeError> {
         let process = spec.process().as_ref().ok_or_else(|| invalid("process", "there is none"))?;
-        Ok(Plan { program: Program::read(process)?, container: Container::read(spec, join)? })
+        let program = Program { personality: personality(spec)?, ..Program::read(process)? };
+        Ok(Plan { program, container: Container::read(spec, join, subject)? })
     }
 }
 
 impl Container {
-    fn read(spec: &Spec, join: &[(LinuxNamespaceType, OwnedFd)]) -> Result<Container, RuntimeError> {
+    fn read(
+        spec: &Spec,
+        join: &[(LinuxNamespaceType, OwnedFd)],
+        subject: Option<Subject<'_>>,
+    ) -> Result<Container, RuntimeError> {
         refuse_what_is_not_done(spec)?;
         let linux = spec.linux().as_ref().ok_or_else(|| invalid("linux", "there is none"))?;
         let made = namespaces_to_make(spec, join)?;
@@ -80,15 +100,20 @@ impl Container {
         let has =
             |kind: LinuxNamespaceType| made.contains(flag(kind)) || join.iter().any(|(joined, _)| *joined == kind);
         let mounts = spec.mounts().as_deref().unwrap_or_default();
-        let mounts = mounts.iter().map(Mount::read).collect::<Result<Vec<_>, _>>()?;
+        let mut mounts = mounts.iter().map(Mount::read).collect::<Result<Vec<_>, _>>()?;
         let own_dev = !mounts.iter().any(|mount| mount.is_bind() && mount.target.as_os_str() == "/dev");
         let user = made.contains(Namespaces::USER);
+        let uids = if user { mappings("linux.uidMappings", linux.uid_mappings().as_ref())? } else { Vec::new() };
+        let gids = if user { mappings("linux.gidMappings", linux.gid_mappings().as_ref())? } else { Vec::new() };
+        map_like_the_container(&mut mounts, &uids, &gids)?;
+        let hooks = Hooks::read(spec, subject)?;
         Ok(Container {
             namespaces: Some(made - Namespaces::CONTROL_GROUP),
             cgroup_namespace,
             in_user_namespace: has(LinuxNamespaceType::User),
-            uids: if user { mappings("linux.uidMappings", linux.uid_mappings().as_ref())? } else { Vec::new() },
-            gids: if user { mappings("linux.gidMappings", linux.gid_mappings().as_ref())? } else { Vec::new() },
+            uids,
+            gids,
+            clocks: clocks(linux.time_offsets().as_ref(), made)?,
             hostname: name_of(spec.hostname(), "hostname", has(LinuxNamespaceType::Uts))?,
             domainname: name_of(spec.domainname(), "domainname", has(LinuxNamespaceType::Uts))?,
             mounts,
@@ -99,6 +124,8 @@ impl Container {
             sysctls: sysctls::read(linux.sysctl().as_ref(), has)?,
             root_read_only: spec.root().as_ref().and_then(|root| root.readonly()).unwrap_or(false),
             root_propagation: linux.rootfs_propagation().as_deref().map(propagation).transpose()?.flatten(),
+            root_place: root_place(spec, &hooks),
+            hooks,
         })
     }
 
@@ -136,8 +163,12 @@ fn mapped(mappings: &[LinuxIdMapping], uid: u32) -> Option<u32> {
 /// so that one only if the container has its own.
 pub(super) fn namespaces_to_enter(spec: &Spec) -> Namespaces {
     let listed = spec.linux().as_ref().and_then(|linux| linux.namespaces().as_deref()).unwrap_or_default();
-    let user = listed.iter().any(|namespace| namespace.typ() == LinuxNamespaceType::User);
-    let rest = Namespaces::MOUNT
+    let has = |kind| listed.iter().any(|namespace| namespace.typ() == kind);
+    let user = has(LinuxNamespaceType::User);
+    let time = if has(LinuxNamespaceType::Time) { Namespaces::TIME } else { Namespaces::empty() };
+    // Of clocks only if the kernel is known to have such namespaces.
+    let rest = time
+        | Namespaces::MOUNT
         | Namespaces::CONTROL_GROUP
         | Namespaces::HOST_NAME_AND_NIS_DOMAIN_NAME
         | Namespaces::INTER_PROCESS_COMMUNICATION
@@ -187,39 +218,74 @@ fn namespaces_to_make(spec: &Spec, join: &[(LinuxNamespaceType, OwnedFd)]) -> Re
     if !made.contains(Namespaces::MOUNT) {
         return Err(invalid("linux.namespaces", "a container needs a mount namespace of its own"));
     }
-    if made.contains(Namespaces::TIME) {
-        return Err(invalid("linux.namespaces", "time namespaces are not supported"));
-    }
     Ok(made)
 }
 
 /// A spec that asks for what is not done must not start as if it were.
 fn refuse_what_is_not_done(spec: &Spec) -> Result<(), RuntimeError> {
-    let hooks = spec.hooks().as_ref();
-    #[allow(deprecated, reason = "old specs name them still")]
-    let prestart = hooks.and_then(|h| h.prestart().as_ref());
-    let lists = [
-        prestart,
-        hooks.and_then(|h| h.create_runtime().as_ref()),
-        hooks.and_then(|h| h.create_container().as_ref()),
-        hooks.and_then(|h| h.start_container().as_ref()),
-    ];
-    if lists.into_iter().flatten().any(|list| !list.is_empty()) {
-        return Err(invalid("hooks", "hooks are not supported"));
-    }
     let Some(linux) = spec.linux().as_ref() else { return Ok(()) };
     let unsupported = [
         ("linux.netDevices", linux.net_devices().as_ref().is_some_and(|devices| !devices.is_empty())),
         ("linux.intelRdt", linux.intel_rdt().is_some()),
         ("linux.memoryPolicy", linux.memory_policy().is_some()),
-        ("linux.personality", linux.personality().is_some()),
-        ("linux.timeOffsets", linux.time_offsets().as_ref().is_some_and(|offsets| !offsets.is_empty())),
         ("linux.mountLabel", linux.mount_label().as_ref().is_some_and(|label| !label.is_empty())),
     ];
     match unsupported.into_iter().find(|(_, asked)| *asked) {
         Some((field, _)) => Err(invalid(field, "this is not supported")),
         None => Ok(()),
     }
+}
+
+/// Those that have only the option `idmap`.
+fn map_like_the_container(
+    mounts: &mut [Mount],
+    uids: &[LinuxIdMapping],
+    gids: &[LinuxIdMapping],
+) -> Result<(), RuntimeError> {
+    for mount in mounts {
+        let Some(ids) = mount.ids.as_mut().filter(|ids| ids.uids.is_empty()) else { continue };
+        if uids.is_empty() {
+            let problem = format!("{}: neither it nor the container has mappings of ids", mount.target.display());
+            return Err(invalid("mounts", problem));
+        }
+        (ids.uids, ids.gids) = (uids.to_vec(), gids.to_vec());
+    }
+    Ok(())
+}
+
+/// `linux.timeOffsets`, for a time namespace that is made.
+fn clocks(
+    offsets: Option<&HashMap<String, LinuxTimeOffset>>,
+    made: Namespaces,
+) -> Result<Option<String>, RuntimeError> {
+    let mut text = String::new();
+    for (clock, offset) in offsets.into_iter().flatten() {
+        if !matches!(clock.as_str(), "monotonic" | "boottime") {
+            return Err(invalid("linux.timeOffsets", format!("there is no clock {clock:?}")));
+        }
+        let (seconds, nanoseconds) = (offset.secs().unwrap_or(0), offset.nanosecs().unwrap_or(0));
+        let _ = writeln!(text, "{clock} {seconds} {nanoseconds}");
+    }
+    let own = made.contains(Namespaces::TIME);
+    if !own && !text.is_empty() {
+        return Err(invalid("linux.timeOffsets", "they need a time namespace of its own"));
+    }
+    Ok(own.then_some(text))
+}
+
+/// Whether /dev is the container's and not the host's.
+pub(super) fn has_own_dev(spec: &Spec) -> bool {
+    let mounts = spec.mounts().as_deref().unwrap_or_default();
+    let mut read = mounts.iter().filter_map(|mount| Mount::read(mount).ok());
+    !read.any(|mount| mount.is_bind() && mount.target.as_os_str() == "/dev")
+}
+
+/// Hooks that change the root find it by the bundle's config.json.
+fn root_place(spec: &Spec, hooks: &Hooks) -> Option<PathBuf> {
+    let before = [Moment::Prestart, Moment::CreateRuntime, Moment::CreateContainer];
+    let path = spec.root().as_ref()?.path();
+    let looked_for = before.into_iter().any(|moment| hooks.has(moment)) && !path.as_os_str().is_empty();
+    looked_for.then(|| hooks.bundle().join(path))
 }
 
 fn mappings(field: &str, list: Option<&Vec<LinuxIdMapping>>) -> Result<Vec<LinuxIdMapping>, RuntimeError> {
@@ -259,7 +325,7 @@ mod tests {
     use super::*;
 
     fn plan(json: &str) -> Result<Plan, RuntimeError> {
-        Plan::read(&serde_json::from_str(json).unwrap(), &[])
+        Plan::read(&serde_json::from_str(json).unwrap(), &[], None)
     }
 
     const PROCESS: &str = r#""process":{"user":{"uid":0,"gid":0},"cwd":"/","args":["true"]}"#;
@@ -276,7 +342,7 @@ mod tests {
         refused(r#""hostname":"x","linux":{"namespaces":[{"type":"mount"}]}"#, "hostname");
         refused(r#""linux":{"namespaces":[{"type":"mount"}],"maskedPaths":["proc"]}"#, "linux.maskedPaths");
         refused(r#""linux":{"namespaces":[{"type":"mount"}],"rootfsPropagation":"up"}"#, "linux.rootfsPropagation");
-        refused(r#""hooks":{"createRuntime":[{"path":"/x"}]}"#, "hooks");
+        refused(r#""linux":{"namespaces":[{"type":"mount"}]},"hooks":{"createRuntime":[{"path":"/x"}]}"#, "hooks");
         refused(r#""linux":{"namespaces":[{"type":"mount"}],"sysctl":{"kernel.panic":"1"}}"#, "linux.sysctl");
     }
 

@@ -3,6 +3,7 @@
 //!
 //! Detached clones, so nothing shows on the host, and nothing is left when we die.
 
+use super::idmaps::Maps;
 use super::plan::Container;
 use super::plan::mounts::{Kind, Mount};
 use crate::error::RuntimeError;
@@ -12,14 +13,16 @@ use std::path::Path;
 
 /// In the order of the mounts; none for those that are no binds.
 pub(super) fn open(container: &Container) -> Result<Vec<Option<OwnedFd>>, RuntimeError> {
-    container
-        .mounts
-        .iter()
-        .map(|mount| match &mount.kind {
-            Kind::Bind { source, depth } => one(mount, source, *depth).map(Some),
-            Kind::Cgroup | Kind::New { .. } => Ok(None),
-        })
-        .collect()
+    let mut maps = Maps::default();
+    let open = |mount: &Mount| {
+        let Kind::Bind { source, depth } = &mount.kind else { return Ok(None) };
+        let clone = one(mount, source, *depth)?;
+        if let Some(ids) = &mount.ids {
+            maps.apply(ids, clone.as_fd(), &source.display().to_string())?;
+        }
+        Ok(Some(clone))
+    };
+    container.mounts.iter().map(open).collect()
 }
 
 fn one(mount: &Mount, source: &Path, depth: Depth) -> Result<OwnedFd, RuntimeError> {

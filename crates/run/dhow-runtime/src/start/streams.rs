@@ -41,7 +41,7 @@ pub(super) fn without_our_null<'a>(stdio: &Stdio<'a>, null: Option<&'a OwnedFd>)
     }
 }
 
-fn is_null(file: BorrowedFd<'_>) -> bool {
+pub(super) fn is_null(file: BorrowedFd<'_>) -> bool {
     rustix::fs::fstat(file).is_ok_and(|stat| {
         FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == devices::null()
     })

@@ -72,7 +72,14 @@ fn cve_2021_30465_mount_targets_are_links() {
             bench.add("/mounts", json!({"destination": target, "type": "bind", "source": data, "options": ["bind"]}));
         }
         bench.add("/mounts", json!({"destination": "/absolute/tmpfs", "type": "tmpfs", "source": "tmpfs"}));
-        bench.output("true");
+        let inside = victim.display();
+        let output =
+            bench.output(&format!("cat {inside}/file; stat -f -c %T {inside}/tmpfs; cat /proc/self/mountinfo"));
+        assert!(
+            output.starts_with("datatmpfs\n"),
+            "what is mounted is there where the links lead from inside: {output}"
+        );
+        assert_eq!(output.matches(&format!(" {inside}")).count(), 5, "all of it is: {output}");
         assert!(is_empty(&victim), "nothing was made on the host");
         // It is all in the root, where the links lead from inside.
         assert!(bench.root().join(victim.strip_prefix("/").unwrap()).is_dir());
@@ -264,25 +271,70 @@ fn cve_2019_5736_and_cve_2016_9962_we_are_not_to_be_looked_into() {
     });
 }
 
-/// The host's null device is in the container, as standard input and over masked files; it must not be the container's to
-/// change.
+/// The host's null device is in the container over masked files, and as standard input where there is no other; it must not be
+/// the container's to change.
 #[test]
 fn the_null_device_of_the_host_cannot_be_changed() {
     alone(|mut bench| {
         bench.set("/linux/maskedPaths", json!(["/proc/cpuinfo"]));
-        let script = "for f in /proc/self/fd/0 /proc/cpuinfo; do chmod 600 $f 2>&1; chown 1 $f 2>&1; touch $f 2>&1
-            echo x > $f && cat $f; done; chmod 600 /dev/null && echo own";
+        let change = |file: &str| {
+            format!("f={file}; chmod 600 $f 2>&1; chown 1 $f 2>&1; touch $f 2>&1; echo x > $f && cat $f; ")
+        };
+        let both = change("/proc/cpuinfo") + &change("/proc/self/fd/0");
         let before = fs::metadata("/dev/null").unwrap();
-        let output = bench.output(script);
-        let container = bench.sleeping();
-        let mut process = bench.spec["process"].clone();
-        process["args"] = json!(["/bin/sh", "-c", script]);
+        // A /dev of the host has no null device but that one.
+        let mut bound = Bench::new("bound");
+        for name in ["/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"] {
+            without(&mut bound, name);
+        }
+        bound.set("/linux/maskedPaths", json!(["/proc/cpuinfo"]));
+        bound.add("/mounts", json!({"destination": "/dev", "type": "bind", "source": "/dev", "options": ["rbind"]}));
+        let output = bound.output(&both);
+        let container = bound.sleeping();
+        let mut process = bound.spec["process"].clone();
+        process["args"] = json!(["/bin/sh", "-c", both]);
         for output in [output, container.enter(&process).unwrap().output] {
             let lines: Vec<&str> = output.lines().collect();
-            assert_eq!((lines.len(), lines[6]), (7, "own"), "{output}");
-            assert!(lines[..6].iter().all(|line| line.contains("Read-only file system")), "{output}");
+            assert!(lines.len() == 6 && lines.iter().all(|line| line.contains("Read-only file system")), "{output}");
+        }
+        // A null device of its own is its own to change.
+        let own = change("/proc/cpuinfo") + "readlink /proc/self/fd/0; chmod 600 /proc/self/fd/0; stat -c %a /dev/null";
+        let output = bench.output(&own);
+        let container = bench.sleeping();
+        process["args"] = json!(["/bin/sh", "-c", own]);
+        for output in [output, container.enter(&process).unwrap().output] {
+            let lines: Vec<&str> = output.lines().collect();
+            assert!(lines[..3].iter().all(|line| line.contains("Read-only file system")), "{output}");
+            assert_eq!(lines[3..], ["/dev/null", "600"], "{output}");
         }
         let after = fs::metadata("/dev/null").unwrap();
         assert_eq!((before.ctime_nsec(), before.mode()), (after.ctime_nsec(), after.mode()));
+    });
+}
+
+/// What looks like the null device of the container is something else: it is not opened, or not kept.
+#[test]
+fn standard_input_is_never_what_the_root_has_in_the_place_of_the_null_device() {
+    alone(|mut bench| {
+        for name in ["/dev", "/dev/pts", "/dev/shm", "/dev/mqueue"] {
+            without(&mut bench, name);
+        }
+        let dev = bench.root().join("dev");
+        fs::create_dir_all(&dev).unwrap();
+        let container = bench.sleeping();
+        let mut process = bench.spec["process"].clone();
+        process["args"] = json!(["/bin/sh", "-c", "stat -L -c %t:%T /proc/self/fd/0; readlink /proc/self/fd/0"]);
+        assert_eq!(container.enter(&process).unwrap().output, "1:3\n/dev/null\n");
+        fs::remove_file(dev.join("null")).unwrap();
+        fs::write(bench.root().join("bait"), "bait").unwrap();
+        let bait: [&dyn Fn(&std::path::Path); 3] =
+            [&|null| symlink("/bait", null).unwrap(), &|null| fs::write(null, "bait").unwrap(), &|null| {
+                rustix::fs::mknodat(rustix::fs::CWD, null, rustix::fs::FileType::Fifo, 0o666.into(), 0).unwrap()
+            }];
+        for make in bait {
+            make(&dev.join("null"));
+            assert_eq!(container.enter(&process).unwrap().output, "1:3\n/\n");
+            fs::remove_file(dev.join("null")).unwrap();
+        }
     });
 }

@@ -52,7 +52,8 @@ pub(crate) struct Bench {
 pub(crate) const CAPABILITIES: [&str; 5] = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_KILL", "CAP_SETGID", "CAP_SETUID"];
 
 impl Bench {
-    fn new(name: &str) -> Bench {
+    /// One with this name; a test has one already.
+    pub(crate) fn new(name: &str) -> Bench {
         let name = name.replace("::", "-");
         let directory = std::env::temp_dir().join(format!("dhow-runtime-{}-{name}", std::process::id()));
         let bench = Bench { directory, spec: spec() };
@@ -63,7 +64,7 @@ impl Bench {
         fs::copy("/usr/bin/busybox", root.join("bin/busybox")).unwrap();
         for applet in [
             "sh", "cat", "ls", "id", "stat", "test", "sleep", "mount", "true", "grep", "tty", "stty", "touch", "kill",
-            "chmod", "chown", "readlink", "mkdir",
+            "chmod", "chown", "readlink", "mkdir", "cut",
         ] {
             symlink("busybox", root.join("bin").join(applet)).unwrap();
         }
@@ -128,6 +129,7 @@ impl Bench {
             cgroup: Entry::None,
             seccomp: filter.as_ref(),
             join,
+            subject: None,
         })?;
         Ok((started, output))
     }
@@ -165,6 +167,7 @@ impl Bench {
             cgroup: Entry::None,
             seccomp: filter.as_ref(),
             join: &[],
+            subject: None,
         });
         Sleeping { running: starting.unwrap().release().unwrap(), input: Some(writer), spec }
     }

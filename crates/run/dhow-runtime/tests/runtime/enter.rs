@@ -77,3 +77,27 @@ fn a_program_that_is_not_there() {
         assert_eq!(error.to_string(), r#"exec: "nothing": executable file not found in $PATH"#);
     });
 }
+
+#[test]
+fn clocks_domain_and_scheduling_are_as_in_the_container() {
+    alone(|mut bench| {
+        bench.add("/linux/namespaces", json!({"type": "time"}));
+        bench.set("/linux/timeOffsets", json!({"boottime": {"secs": 604_800}}));
+        bench.set("/linux/personality", json!({"domain": "LINUX32"}));
+        let container = bench.sleeping();
+        let mut inside = process(
+            "readlink /proc/self/ns/time; cat /proc/self/personality; grep Cpus_allowed_list /proc/self/status
+            cut -d' ' -f19,41 /proc/self/stat; cut -d. -f1 /proc/uptime",
+        );
+        inside["execCPUAffinity"] = json!({"initial": "0-1", "final": "0"});
+        inside["scheduler"] = json!({"policy": "SCHED_BATCH", "nice": -4});
+        let output = container.enter(&inside).unwrap().output;
+        let theirs = fs::read_link(format!("/proc/{}/ns/time", container.running.pid)).unwrap();
+        assert_ne!(theirs.to_str().unwrap(), ours("time"));
+        let lines: Vec<&str> = output.lines().collect();
+        assert_eq!(lines[..4], [theirs.to_str().unwrap(), "00000008", "Cpus_allowed_list:\t0", "-4 3"], "{output}");
+        assert!(lines[4].parse::<u64>().unwrap() >= 604_800, "{output}");
+        inside["execCPUAffinity"] = json!({"final": "8000"});
+        assert!(container.enter(&inside).unwrap_err().to_string().contains("final processors"));
+    });
+}

@@ -6,13 +6,18 @@ use dhow_runtime::cgroup::Entry;
 use dhow_runtime::start::{Running, Start, Stdio, Target, enter, start};
 use dhow_sys::mount::{Depth, open_tree_at};
 use dhow_sys::pidfd;
+use oci_spec::runtime::LinuxNamespaceType;
 use serde_json::json;
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::symlink;
 
 fn begin(bench: &Bench) -> Result<Running, RuntimeError> {
+    begin_joined(bench, &[])
+}
+
+fn begin_joined(bench: &Bench, join: &[(LinuxNamespaceType, OwnedFd)]) -> Result<Running, RuntimeError> {
     let root = open_tree_at(&bench.root(), Depth::One).unwrap();
     let spec = bench.parsed();
     let start = start(Start {
@@ -21,7 +26,8 @@ fn begin(bench: &Bench) -> Result<Running, RuntimeError> {
         stdio: Stdio::Terminal { size: (33, 77) },
         cgroup: Entry::None,
         seccomp: None,
-        join: &[],
+        join,
+        subject: None,
     });
     start?.release()
 }
@@ -45,6 +51,24 @@ fn it_is_the_controlling_one_with_a_size_and_a_console() {
         let output = rest(&mut running.terminal.unwrap().into());
         assert_eq!(output.replace('\r', ""), "/dev/pts/0\n33 77\n12 88:0\n88:0\n1\n0\n1\n2\n3\nx\n");
         assert_eq!(pidfd::wait(running.pidfd.as_fd()).unwrap().status(), 0);
+    });
+}
+
+#[test]
+fn it_is_also_that_of_who_joins_a_pid_namespace() {
+    alone(|mut bench| {
+        let other = bench.sleeping();
+        let join = [(LinuxNamespaceType::Pid, other.namespace("pid"))];
+        bench.share("pid").set("/process/user/uid", json!(12)).set("/process/noNewPrivileges", json!(true));
+        bench.set("/linux/maskedPaths", json!(["/proc/cpuinfo"])).set("/linux/readonlyPaths", json!(["/proc/sys"]));
+        bench.script("tty; stty size; cat /proc/1/cmdline; cat /proc/cpuinfo; echo x > /dev/tty; test $$ -gt 1; echo $?; echo 1 > /proc/sys/vm/swappiness");
+        let running = begin_joined(&bench, &join).unwrap();
+        let output = rest(&mut running.terminal.unwrap().into()).replace('\r', "");
+        // First, as the other one cannot end while this one is there.
+        let status = pidfd::wait(running.pidfd.as_fd()).unwrap().status();
+        let expected = "/dev/pts/0\n33 77\n/bin/sh\0-c\0read x\0x\n0\n/bin/sh: can't create /proc/sys/vm/swappiness: Read-only file system\n";
+        assert_eq!(output, expected);
+        assert_eq!(status, 1);
     });
 }
 

@@ -143,6 +143,7 @@ fn the_first_process_and_who_enters_are_in_the_group() {
             cgroup: group.entry(),
             seccomp: None,
             join: &[],
+            subject: None,
         });
         let running = starting.unwrap().release().unwrap();
         let target = Target { pidfd: running.pidfd.as_fd(), cgroup: group.entry(), seccomp: None, spec: &spec };

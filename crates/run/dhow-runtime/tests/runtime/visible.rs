@@ -16,7 +16,7 @@ const ENOUGH: usize = 40;
 const STARTS: usize = 600;
 
 /// Another process, which looks at the children of this one in the pid namespace of a container as often as it can, until
-/// it is told to stop. It says what it has seen: the targets of their descriptors, `CapEff`, one line for each.
+/// it is told to stop. It says what it has seen: `CapPrm`, the targets of their descriptors, whether their root is the host's; one line for each.
 struct Observer {
     process: dhow_sys::clone::Cloned,
     stop: Option<OwnedFd>,
@@ -35,8 +35,8 @@ impl Observer {
             let mut byte = [0];
             // EOF when the other end is closed; EAGAIN until then.
             while rustix::io::read(&stopped, &mut byte).is_err() {
-                for pid in fs::read_to_string(&us).unwrap_or_default().split_ascii_whitespace() {
-                    if let Some(line) = look_at(pid) {
+                for pid in descendants(&us) {
+                    if let Some(line) = look_at(&pid) {
                         writeln!(says, "{line}").unwrap();
                     }
                 }
@@ -60,6 +60,19 @@ impl Observer {
     }
 }
 
+/// Children, and those of children.
+fn descendants(list: &str) -> Vec<String> {
+    let children = |list: &str| fs::read_to_string(list).unwrap_or_default();
+    let mut all: Vec<String> = children(list).split_ascii_whitespace().map(str::to_owned).collect();
+    let mut next = 0;
+    while let Some(pid) = all.get(next) {
+        let theirs = children(&format!("/proc/{pid}/task/{pid}/children"));
+        all.extend(theirs.split_ascii_whitespace().map(str::to_owned));
+        next += 1;
+    }
+    all
+}
+
 /// A process with a pid in another namespace and the conversation still open is on its way.
 fn look_at(pid: &str) -> Option<String> {
     let mut links = Vec::new();
@@ -69,7 +82,14 @@ fn look_at(pid: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
     let inside = field("NSpid:")?.split_ascii_whitespace().count() > 1;
-    let rights = u64::from_str_radix(field("CapEff:")?.trim(), 16).ok()?;
+    let rights = u64::from_str_radix(field("CapPrm:")?.trim(), 16).ok()?;
+    // Rights in a user namespace of its own are none outside of it.
+    let theirs = fs::read_link(format!("/proc/{pid}/ns/user")).ok()?;
+    let rights = if theirs == fs::read_link("/proc/self/ns/user").ok()? { rights } else { 0 };
+    // What an attacker would reach by it: the files of the host.
+    let host = std::env::current_exe().ok()?;
+    let host = fs::metadata(format!("/proc/{pid}/root{}", host.display())).is_ok();
+    let links = if host { [links, vec!["files-of-the-host".to_owned()]].concat() } else { links };
     let on_its_way = inside && links.iter().any(|link| link.starts_with("socket:"));
     on_its_way.then(|| format!("{rights:x} {}", links.join(" ")))
 }
@@ -95,7 +115,16 @@ fn watched(mut go: impl FnMut()) -> Vec<String> {
 
 fn assert_nothing_of_ours(seen: &[String]) {
     for line in seen {
-        for ours in ["secret-of-the-caller", "pidfd", "/ns/", "net:[", "pid:[", "/sys/fs/cgroup", "/children"] {
+        for ours in [
+            "files-of-the-host",
+            "secret-of-the-caller",
+            "pidfd",
+            "/ns/",
+            "net:[",
+            "pid:[",
+            "/sys/fs/cgroup",
+            "/children",
+        ] {
             assert!(!line.contains(ours), "{line}");
         }
     }
@@ -119,23 +148,32 @@ fn who_enters_brings_no_descriptors_and_few_rights() {
         let container = bench.sleeping();
         let seen = watched(|| assert_eq!(container.enter(&process).unwrap().status, 0));
         assert_nothing_of_ours(&seen);
-        const SYS_ADMIN: u64 = 1 << 21;
-        const SYS_PTRACE: u64 = 1 << 19;
-        for line in &seen {
-            let rights = u64::from_str_radix(line.split(' ').next().unwrap(), 16).unwrap();
-            assert_eq!(rights & (SYS_ADMIN | SYS_PTRACE), 0, "{line}");
-        }
+        assert_few_rights(&seen);
     });
 }
 
+/// Nothing that is the host's by itself, or leads there.
+fn assert_few_rights(seen: &[String]) {
+    const SYS_ADMIN: u64 = 1 << 21;
+    const SYS_PTRACE: u64 = 1 << 19;
+    const SYS_MODULE: u64 = 1 << 16;
+    const MKNOD: u64 = 1 << 27;
+    for line in seen {
+        let rights = u64::from_str_radix(line.split(' ').next().unwrap(), 16).unwrap();
+        assert_eq!(rights & (SYS_ADMIN | SYS_PTRACE | SYS_MODULE | MKNOD), 0, "{line}");
+    }
+}
+
+/// The same of who joins a pid namespace at its start: all that takes the caller's rights is done where nobody sees it.
 #[test]
-fn who_joins_brings_no_descriptors() {
+fn who_joins_brings_no_descriptors_and_few_rights() {
     alone(|mut bench| {
         let other = bench.sleeping();
         bench.share("pid").script("true");
         let join = [(LinuxNamespaceType::Pid, other.namespace("pid"))];
         let seen = watched(|| assert_eq!(bench.run_joined(&join).unwrap().status, 0));
         assert_nothing_of_ours(&seen);
+        assert_few_rights(&seen);
     });
 }
 

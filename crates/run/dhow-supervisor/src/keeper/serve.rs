@@ -1,8 +1,9 @@
 //! The keeper's loop.
 
 use super::succession;
-use super::{Order, SOCKET};
+use super::{Order, Post, SOCKET};
 use crate::wire::{self, Inbox, Message};
+use dhow_runtime::cgroup::{Cgroup, Hierarchies};
 use dhow_sys::passing;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -10,7 +11,6 @@ use rustix::net::SocketFlags;
 use rustix::process::{WaitId, WaitIdOptions};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// How long a keeper stays that has nothing to keep.
@@ -43,7 +43,7 @@ pub(super) struct Entry {
 /// See [`super`].
 #[derive(Debug)]
 pub(super) struct Keeper {
-    pub(super) dir: PathBuf,
+    pub(super) post: Post,
     pub(super) lock: OwnedFd,
     pub(super) listener: OwnedFd,
     pub(super) entries: Vec<Entry>,
@@ -53,12 +53,12 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    pub(super) fn new(dir: PathBuf, lock: OwnedFd, listener: OwnedFd) -> io::Result<Keeper> {
+    pub(super) fn new(post: Post, lock: OwnedFd, listener: OwnedFd) -> io::Result<Keeper> {
         let (children, signal) = std::os::unix::net::UnixStream::pair()?;
         signal.set_nonblocking(true)?;
         children.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(signal_hook::consts::SIGCHLD, signal)?;
-        Ok(Keeper { dir, lock, listener, entries: Vec::new(), children, idle_since: Instant::now() })
+        Ok(Keeper { post, lock, listener, entries: Vec::new(), children, idle_since: Instant::now() })
     }
 
     /// Serves until there has been nothing to keep for a while.
@@ -82,13 +82,23 @@ impl Keeper {
 
     /// Nobody finds us from here on. Who did before is served: the next looks for the lock until we give it up.
     fn is_over(&mut self) -> io::Result<bool> {
-        let _ = std::fs::remove_file(self.dir.join(SOCKET));
+        let _ = std::fs::remove_file(self.post.dir.join(SOCKET));
         self.accept(true);
         if self.entries.is_empty() {
+            self.leave_the_group();
             return Ok(true);
         }
-        self.listener = crate::supervise::listen_as(&self.dir, SOCKET, 4096)?;
+        self.listener = crate::supervise::listen_as(&self.post.dir, SOCKET, 4096)?;
         Ok(false)
+    }
+
+    /// Nobody removes a group that he is in, and the last supervisor has gone before.
+    fn leave_the_group(&self) {
+        if let (Some(path), Ok(on)) = (&self.post.group, Hierarchies::detect())
+            && Cgroup::leave(&on).is_ok()
+        {
+            let _ = Cgroup::prune(&on, path);
+        }
     }
 
     fn wait(&mut self) -> io::Result<()> {

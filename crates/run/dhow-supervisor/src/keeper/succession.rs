@@ -53,7 +53,7 @@ fn prepare(keeper: &Keeper, asked: usize, program: BorrowedFd<'_>) -> io::Result
         }
     };
     tell(Message::Resume { version: WIRE }, &[])?;
-    let post = serde_json::to_vec(&Post { version: 1, dir: keeper.dir.clone(), group: None })?;
+    let post = serde_json::to_vec(&keeper.post)?;
     tell(Message::Keep(&post), &[keeper.lock.as_fd(), keeper.listener.as_fd()])?;
     for (n, entry) in keeper.entries.iter().enumerate() {
         let mut descriptors: Vec<BorrowedFd<'_>> = entry.connection.iter().map(AsFd::as_fd).collect();
@@ -99,7 +99,7 @@ pub(super) fn take_up(mut talk: Talk) -> io::Result<Keeper> {
                 let post: Post = serde_json::from_slice(bytes)?;
                 let mut came = take(2, &mut talk.descriptors)?;
                 let (lock, listener) = came.next().zip(came.next()).ok_or(io::ErrorKind::InvalidData)?;
-                keeper = Some(Keeper::new(post.dir, lock, listener)?);
+                keeper = Some(Keeper::new(post, lock, listener)?);
             }
             (Some(Message::Keep(bytes)), Some(keeper)) => {
                 let order: Order = serde_json::from_slice(bytes)?;

@@ -29,7 +29,7 @@ pub(super) fn adopt(talk: &Talk, adoption: &Adoption) -> Option<Watch> {
     let _ = rustix::process::chdir("/");
     match take(adoption) {
         Ok(mut watch) => {
-            watch.journal.start(adoption.started);
+            watch.slate.start(adoption.started);
             watch.keep();
             let _ = talk.tell(Message::Started);
             Some(watch)

@@ -1,6 +1,6 @@
 //! Who is connected: what was asked for, and what is on its way to him.
 
-use super::journal::Slot;
+use super::slate::Slot;
 use super::watch::Heard;
 use crate::log::Stream;
 use crate::wire::{self, Inbox, Message, output_header};

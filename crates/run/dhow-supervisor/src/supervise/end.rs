@@ -1,6 +1,6 @@
 //! What is done once the container's process has ended.
 
-use super::journal::Ended;
+use super::slate::Ended;
 use super::start::{OOM_SCORE, SOCKET};
 use super::watch::{Heard, Watch};
 use super::{now, status};
@@ -32,15 +32,15 @@ impl Watch {
         }
         self.drain();
         if let Some(log) = &mut self.log {
-            self.journal.set_time(now());
-            let _ = log.conclude(self.journal.time(), &self.journal.ending());
-            self.journal.ended_lines();
+            self.slate.set_time(now());
+            let _ = log.conclude(self.slate.time(), &self.slate.ending());
+            self.slate.ended_lines();
         }
         if let Some(group) = self.group() {
             let _ = group.remove();
         }
         let Ended { code, finished, oom_killed } = ended;
-        let started = self.journal.started();
+        let started = self.slate.started();
         let record = ExitRecord { version: VERSION, code, started, finished, oom_killed };
         let _ = record.write(&self.brief.run_dir);
         // Who looks for the socket from here on finds the record instead; who is on his way is let in.
@@ -68,14 +68,14 @@ impl Watch {
 
     /// How it ended: found out once, whoever is killed.
     fn settle(&mut self) -> Ended {
-        if let Some(ended) = self.journal.ended() {
+        if let Some(ended) = self.slate.ended() {
             return ended;
         }
         let code = status::of(self.pidfd.as_fd(), self.brief.process);
         let finished = now();
         let kills = self.group().and_then(|group| group.oom_kills().ok());
         let ended = Ended { code, finished, oom_killed: kills.is_some_and(|kills| kills > 0) };
-        self.journal.end(&ended);
+        self.slate.end(&ended);
         ended
     }
 
@@ -127,7 +127,7 @@ impl Watch {
 
     /// Frees what whoever hears of the end may want at once: to remove the snapshot, to start the container again.
     fn let_go(&mut self) {
-        self.journal.recorded();
+        self.slate.recorded();
         self.peer = None;
         self.input = None;
         // Expressly, and not by closing: the keeper has them too.

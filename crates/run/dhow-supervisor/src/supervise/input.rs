@@ -1,10 +1,10 @@
 //! The container's standard input: what clients sent and it has not read yet.
 //!
 //! It goes through a pipe of ours, so that a byte is in that pipe or in the container's and never lost with a supervisor;
-//! how much of whose input came so far is in the [`Journal`]. Who brought what did not come so far sends it again.
+//! how much of whose input came so far is in the [`Slate`]. Who brought what did not come so far sends it again.
 
-use super::journal::{Journal, Slot};
 use super::pump::Transit;
+use super::slate::{Slate, Slot};
 use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, splice};
 use std::collections::VecDeque;
@@ -42,9 +42,9 @@ impl Input {
     }
 
     /// To be called by who takes up: what the supervisor before did not get to count.
-    pub(super) fn settle(&mut self, journal: &Journal) {
-        journal.input_came(self.in_transit);
-        self.ends = journal.input_ends();
+    pub(super) fn settle(&mut self, slate: &Slate) {
+        slate.input_came(self.in_transit);
+        self.ends = slate.input_ends();
     }
 
     /// Nothing comes after what is there.
@@ -71,10 +71,10 @@ impl Input {
     }
 
     /// Writes what goes. False once it is to be closed: all was written and no more comes, or nobody reads.
-    pub(super) fn flush(&mut self, journal: &Journal) -> bool {
+    pub(super) fn flush(&mut self, slate: &Slate) -> bool {
         loop {
             let before = (self.pending(), self.in_transit);
-            if !self.fill(journal) || !self.pour() {
+            if !self.fill(slate) || !self.pour() {
                 return false;
             }
             if self.pending() == 0 {
@@ -87,10 +87,10 @@ impl Input {
     }
 
     /// From the queue into the transit pipe.
-    fn fill(&mut self, journal: &Journal) -> bool {
+    fn fill(&mut self, slate: &Slate) -> bool {
         while let Some((slot, bytes)) = self.queue.front() {
             if let Some(slot) = slot {
-                journal.input_comes(*slot, self.in_transit);
+                slate.input_comes(*slot, self.in_transit);
             }
             let outcome = rustix::io::write(&self.transit.writer, &bytes[self.written..]);
             let (came, goes_on) = match outcome {
@@ -101,7 +101,7 @@ impl Input {
             };
             self.in_transit += came;
             self.written += came;
-            journal.input_came(self.in_transit);
+            slate.input_came(self.in_transit);
             if self.written == bytes.len() {
                 self.queue.pop_front();
                 self.written = 0;
@@ -112,7 +112,7 @@ impl Input {
         }
         if self.ends {
             // From here on nobody has to come back for it.
-            journal.set_input_ends();
+            slate.set_input_ends();
         }
         true
     }
@@ -159,17 +159,17 @@ mod tests {
     #[test]
     fn what_does_not_fit_waits_and_the_end_comes_after_it() {
         let (reader, writer) = pipe();
-        let journal = Journal::new().unwrap();
+        let slate = Slate::new().unwrap();
         let mut input = Input::new(writer).unwrap();
         input.push(None, &[7; 200_000]);
-        assert!(input.flush(&journal));
+        assert!(input.flush(&slate));
         assert!(input.pending() > 0 && !input.has_room());
         input.end();
         input.push(None, b"too late");
         let mut reader = std::fs::File::from(reader);
         let mut all = vec![0; 60_000];
         reader.read_exact(&mut all).unwrap();
-        while input.flush(&journal) {
+        while input.flush(&slate) {
             reader.read_exact(&mut all[..1000]).unwrap();
         }
         drop(input);
@@ -181,11 +181,11 @@ mod tests {
     #[test]
     fn nobody_reads() {
         let (reader, writer) = pipe();
-        let journal = Journal::new().unwrap();
+        let slate = Slate::new().unwrap();
         let mut input = Input::new(writer).unwrap();
         drop(reader);
         input.push(None, b"x");
-        assert!(!input.flush(&journal));
+        assert!(!input.flush(&slate));
     }
 
     /// Whoever is killed, before or after the write: the count is what came.
@@ -193,20 +193,20 @@ mod tests {
     fn the_count_is_what_is_in_the_pipe() {
         for happened in [false, true] {
             let (reader, writer) = pipe();
-            let journal = Journal::new().unwrap();
-            let (slot, key) = journal.allot().unwrap();
+            let slate = Slate::new().unwrap();
+            let (slot, key) = slate.allot().unwrap();
             let mut input = Input::new(writer).unwrap();
             input.push(Some(slot), b"first,");
-            assert!(input.flush(&journal));
-            assert_eq!(journal.input_total(slot), 6);
+            assert!(input.flush(&slate));
+            assert_eq!(slate.input_total(slot), 6);
             // A write by hand, and no count of it.
-            journal.input_comes(slot, 0);
+            slate.input_comes(slot, 0);
             if happened {
                 rustix::io::write(&input.transit.writer, b"second").unwrap();
             }
             let (fd, transit) = (input.fd, input.transit);
-            let next = Journal::open(journal.as_fd().try_clone_to_owned().unwrap()).unwrap();
-            drop(journal);
+            let next = Slate::open(slate.as_fd().try_clone_to_owned().unwrap()).unwrap();
+            drop(slate);
             let mut input = Input::over(fd, transit).unwrap();
             input.settle(&next);
             input.settle(&next);

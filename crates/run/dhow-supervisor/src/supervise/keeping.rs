@@ -42,13 +42,13 @@ impl Keeping {
                 keeper::reach(&self.plan, self.group.as_deref(), &mut self.child)?
             }
         };
-        let bytes = message.to_bytes();
-        // A keeper that is stopped has room for many of these; they are small, and few.
-        match passing::send(connection.as_fd(), &bytes, descriptors)? {
-            sent if sent == bytes.len() => self.connection = Some(connection),
-            _ => return Err(io::ErrorKind::WriteZero.into()),
+        let sent = passing::send(connection.as_fd(), &message.to_bytes(), descriptors);
+        // A keeper that is stopped has room for many of these, but not for ever. Its connection is not to be closed, which
+        // would mean that we are dead.
+        if sent.as_ref().is_ok() || sent.as_ref().is_err_and(|e| e.kind() == io::ErrorKind::WouldBlock) {
+            self.connection = Some(connection);
         }
-        Ok(())
+        sent.map(drop)
     }
 
     /// A keeper that was our child and has ended.
@@ -74,15 +74,17 @@ impl Watch {
             all.extend(descriptors);
             let order = Order::new(&keeping.plan, all.len());
             let bytes = serde_json::to_vec(&order)?;
-            // One that has died meanwhile is replaced at once.
-            keeping.order(Message::Keep(&bytes), &all).or_else(|_| keeping.order(Message::Keep(&bytes), &all))
+            keeping.order(Message::Keep(&bytes), &all).or_else(|e| match keeping.connection {
+                Some(_) => Err(e),
+                // One that has died meanwhile is replaced at once.
+                None => keeping.order(Message::Keep(&bytes), &all),
+            })
         });
         keeping.again = kept.is_err().then(|| Instant::now() + AGAIN);
         self.keeping = Some(keeping);
     }
 
-    /// To be called when the keeper's connection has something to say, which can only be that it is gone, or when it is
-    /// time to try again.
+    /// To be called when the keeper's connection has something to say, which can only be that it is gone.
     pub(super) fn keeper_is_gone(&mut self) {
         if let Some(keeping) = &mut self.keeping {
             keeping.connection = None;

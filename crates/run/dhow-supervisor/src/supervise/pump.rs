@@ -1,7 +1,7 @@
-//! Output on its way from the container to the log and to those who look on: [`journal`](super::journal) says how.
+//! Output on its way from the container to the log and to those who look on: [`slate`](super::slate) says how.
 
-use super::journal::{BLOCK, Journal, Phase};
 use super::now;
+use super::slate::{BLOCK, Phase, Slate};
 use super::watch::{Source, Watch};
 use crate::log::{Progress, Stream, Writer};
 use crate::plan::LogPlan;
@@ -54,23 +54,23 @@ impl Watch {
     pub(super) fn pump(&mut self, n: usize) -> bool {
         let Source { fd, stream } = &self.sources[n];
         let stream = *stream;
-        self.journal.next(stream);
+        self.slate.next(stream);
         let spliced = splice(fd, None, &self.transit.writer, None, BLOCK, SpliceFlags::NONBLOCK | SpliceFlags::MOVE);
         let taken = match spliced {
             Ok(0) => Taken::End,
             Ok(taken) => {
-                self.journal.took(taken, now());
+                self.slate.took(taken, now());
                 // Nothing but memory that cannot be had stands against it, and then the next supervisor tries.
-                if self.transit.read(self.journal.room(), 0, taken).is_err() {
+                if self.transit.read(self.slate.room(), 0, taken).is_err() {
                     return true;
                 }
                 Taken::Chunk
             }
             // Something that cannot be spliced from: what is read by a supervisor that is killed then is lost.
-            Err(Errno::INVAL) => match rustix::io::read(fd, self.journal.room()) {
+            Err(Errno::INVAL) => match rustix::io::read(fd, self.slate.room()) {
                 Ok(0) => Taken::End,
                 Ok(taken) => {
-                    self.journal.took(taken, now());
+                    self.slate.took(taken, now());
                     Taken::Chunk
                 }
                 Err(Errno::AGAIN | Errno::INTR) => Taken::Nothing,
@@ -83,8 +83,8 @@ impl Watch {
             Taken::End => false,
             Taken::Nothing => true,
             Taken::Chunk => {
-                finish_chunk(&mut self.journal, self.log.as_mut());
-                let chunk = self.journal.chunk();
+                finish_chunk(&mut self.slate, self.log.as_mut());
+                let chunk = self.slate.chunk();
                 self.clients.iter_mut().for_each(|client| client.output(stream, chunk));
                 true
             }
@@ -93,28 +93,28 @@ impl Watch {
 }
 
 /// Logs what is left of the chunk at hand.
-fn finish_chunk(journal: &mut Journal, log: Option<&mut Writer>) {
-    let state = journal.state();
-    let Some(log) = log else { return journal.done(b"") };
-    let from = Consumed { journal, before: state.consumed };
+fn finish_chunk(slate: &mut Slate, log: Option<&mut Writer>) {
+    let state = slate.state();
+    let Some(log) = log else { return slate.done(b"") };
+    let from = Consumed { slate, before: state.consumed };
     // What cannot be written now is held back, and beyond a bound counted (see `log`).
-    let _ = log.append(state.stream, &journal.chunk()[state.consumed..], journal.time(), &from);
-    journal.done(log.begun()[state.stream as usize]);
+    let _ = log.append(state.stream, &slate.chunk()[state.consumed..], slate.time(), &from);
+    slate.done(log.begun()[state.stream as usize]);
 }
 
 /// Counts from the start of the chunk, of which a part may have been written by another supervisor.
 struct Consumed<'j> {
-    journal: &'j Journal,
+    slate: &'j Slate,
     before: usize,
 }
 
 impl Progress for Consumed<'_> {
     fn writing(&self, file: (u64, u64), size: u64) {
-        self.journal.writing(file, size);
+        self.slate.writing(file, size);
     }
 
     fn reached(&self, consumed: usize) {
-        self.journal.reached(self.before + consumed);
+        self.slate.reached(self.before + consumed);
     }
 }
 
@@ -122,38 +122,41 @@ impl Progress for Consumed<'_> {
 ///
 /// # Errors
 /// Of the log: the container goes on without it, better unlogged than unwatched.
-pub(super) fn take_up(journal: &mut Journal, transit: &Transit, plan: Option<&LogPlan>) -> io::Result<Option<Writer>> {
+pub(super) fn take_up(slate: &mut Slate, transit: &Transit, plan: Option<&LogPlan>) -> io::Result<Option<Writer>> {
     let held = transit.held()?;
-    let mut state = journal.state();
+    let mut state = slate.state();
     if state.phase == Phase::Idle && held > 0 {
-        journal.took(held.min(BLOCK), now());
-        state = journal.state();
+        slate.took(held.min(BLOCK), now());
+        state = slate.state();
     }
     if state.phase == Phase::Read {
         // It was killed before it had read all of it.
-        transit.read(journal.room(), state.length.saturating_sub(held), state.length)?;
+        transit.read(slate.room(), state.length.saturating_sub(held), state.length)?;
     }
-    let mut log = plan.map(|plan| open_log(journal, plan)).transpose();
+    let mut log = plan.map(|plan| open_log(slate, plan)).transpose();
     let writer = log.as_mut().ok().and_then(Option::as_mut);
     match state.phase {
         Phase::Idle => {}
-        Phase::Read | Phase::Writing => finish_chunk(journal, writer),
+        Phase::Read | Phase::Writing => finish_chunk(slate, writer),
         Phase::Ending => {
             if let Some(log) = writer {
-                let _ = log.conclude(journal.time(), &journal.ending());
+                let _ = log.conclude(slate.time(), &slate.ending());
             }
-            journal.ended_lines();
+            slate.ended_lines();
         }
     }
     log
 }
 
-fn open_log(journal: &Journal, plan: &LogPlan) -> io::Result<Writer> {
-    let state = journal.state();
+fn open_log(slate: &Slate, plan: &LogPlan) -> io::Result<Writer> {
+    let state = slate.state();
     let begun = [Stream::Stdout, Stream::Stderr].map(|stream| {
         // A log is rotated between lines.
         let ended = state.consumed > 0 && stream == state.stream && state.phase != Phase::Idle;
-        if ended { Vec::new() } else { journal.begun(stream).to_vec() }
+        if ended { Vec::new() } else { slate.begun(stream).to_vec() }
     });
-    Writer::resume(plan, begun, journal.mark())
+    Writer::resume(plan, begun, slate.mark())
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,16 +5,18 @@
 //! What has to be known goes along as a file in memory, which comes first, and the descriptors over a socket
 //! (`SCM_RIGHTS`), just as a plan comes from a launcher. So all of them stay close-on-exec: when an execution fails half
 //! way, nothing has leaked anywhere. The order of the descriptors is that of [`state`]. What changes all the time is in
-//! the [`journal`](super::journal), which is one of them.
+//! the [`slate`](super::slate), which is one of them.
 
 use super::clients::Client;
 use super::input::Input;
-use super::journal::{Journal, Life};
 use super::keeping::Keeping;
 use super::pump::{self, Transit};
+use super::slate::{Life, Slate};
+use super::start;
 use super::watch::{Brief, Source, Watch};
 use crate::log::Stream;
 use crate::wire::{Message, WIRE};
+use dhow_sys::lock::Wait;
 use dhow_sys::passing;
 use rustix::fs::MemfdFlags;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -34,7 +36,7 @@ const GRACE: Duration = Duration::from_secs(3);
 /// All that a supervisor knows, but for its descriptors.
 #[derive(Debug, Serialize, Deserialize)]
 struct Memory {
-    /// None: 1, which had no journal.
+    /// None: 1, which had no slate.
     #[serde(default)]
     version: Option<u32>,
     brief: Brief,
@@ -95,7 +97,7 @@ pub(super) fn state(watch: &Watch, heir: Heir) -> io::Result<(File, Vec<Borrowed
     let stays = heir == Heir::Ourselves;
     let clients: &[Client] = if stays { &watch.clients } else { &[] };
     let connection = watch.keeping.as_ref().and_then(|keeping| keeping.connection.as_ref()).filter(|_| stays);
-    let keys = watch.journal.slots();
+    let keys = watch.slate.slots();
     let acquaintance = |client: &Client| Acquaintance {
         streams: client.streams,
         said: client.inbox.rest().to_vec(),
@@ -121,7 +123,7 @@ pub(super) fn state(watch: &Watch, heir: Heir) -> io::Result<(File, Vec<Borrowed
     file.write_all(&serde_json::to_vec(&memory)?)?;
     file.rewind()?;
     let lock = watch.lock.as_ref().ok_or(io::ErrorKind::NotFound)?;
-    let mut all = vec![watch.journal.as_fd(), watch.transit.reader.as_fd(), watch.transit.writer.as_fd()];
+    let mut all = vec![watch.slate.as_fd(), watch.transit.reader.as_fd(), watch.transit.writer.as_fd()];
     all.extend([watch.pidfd.as_fd(), watch.listener.as_fd(), lock.as_fd()]);
     all.extend(watch.sources.iter().map(|source| source.fd.as_fd()));
     if let Some(input) = &watch.input {
@@ -166,12 +168,17 @@ pub(super) fn take_up(descriptors: Vec<OwnedFd>, keeper: Option<OwnedFd>) -> io:
     drop(file);
     let memory: Memory = serde_json::from_slice(&bytes)?;
     drop(bytes);
-    let (mut journal, transit) = match memory.version {
+    let (mut slate, transit) = match memory.version {
         None => (of_version_1(&memory)?, Transit::new()?),
-        Some(version) if version <= VERSION => (Journal::open(next()?)?, Transit { reader: next()?, writer: next()? }),
+        Some(version) if version <= VERSION => (Slate::open(next()?)?, Transit { reader: next()?, writer: next()? }),
         Some(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "the state of a later version")),
     };
     let (pidfd, listener, lock) = (next()?, next()?, next()?);
+    // By itself one never finds it taken, and a process that is to be another's successor waits for that one's end.
+    start::act(&lock, if keeper.is_some() { Wait::Block } else { Wait::No }).or_else(|e| match keeper {
+        Some(_) => Err(e),
+        None => Ok(()),
+    })?;
     let mut sources = Vec::new();
     for is_stderr in memory.sources {
         let stream = if is_stderr { Stream::Stderr } else { Stream::Stdout };
@@ -183,23 +190,23 @@ pub(super) fn take_up(descriptors: Vec<OwnedFd>, keeper: Option<OwnedFd>) -> io:
         (true, Some(_)) => Some(Input::over(next()?, Transit { reader: next()?, writer: next()? })?),
     };
     if let Some(input) = &mut input {
-        input.settle(&journal);
+        input.settle(&slate);
     }
     let peer = if memory.peer { Some(next()?) } else { None };
     let connection = if memory.kept_by { Some(next()?) } else { keeper };
     let mut clients = Vec::new();
     for acquaintance in memory.clients {
-        clients.push(acquaintance.meet(next()?, &journal));
+        clients.push(acquaintance.meet(next()?, &slate));
     }
     // Of the end, nothing is written a second time.
-    let plan = memory.brief.log.as_ref().filter(|_| journal.life() < Life::Recorded);
-    let log = pump::take_up(&mut journal, &transit, plan).unwrap_or_default();
+    let plan = memory.brief.log.as_ref().filter(|_| slate.life() < Life::Recorded);
+    let log = pump::take_up(&mut slate, &transit, plan).unwrap_or_default();
     let keeping = memory.brief.keeper.clone().map(|plan| {
         let mut keeping = Keeping::new(plan, memory.brief.supervisor_cgroup.clone());
         (keeping.connection, keeping.child) = (connection, memory.keeper);
         keeping
     });
-    let expected = journal.attached().saturating_sub(clients.iter().filter(|client| client.is_counted()).count());
+    let expected = slate.attached().saturating_sub(clients.iter().filter(|client| client.is_counted()).count());
     Ok(Watch {
         brief: memory.brief,
         pidfd,
@@ -209,7 +216,7 @@ pub(super) fn take_up(descriptors: Vec<OwnedFd>, keeper: Option<OwnedFd>) -> io:
         listener,
         clients,
         log,
-        journal,
+        slate,
         transit,
         keeping,
         expected,
@@ -223,24 +230,24 @@ pub(super) fn take_up(descriptors: Vec<OwnedFd>, keeper: Option<OwnedFd>) -> io:
     })
 }
 
-fn of_version_1(memory: &Memory) -> io::Result<Journal> {
-    let mut journal = Journal::new()?;
-    journal.start(memory.brief.started);
+fn of_version_1(memory: &Memory) -> io::Result<Slate> {
+    let mut slate = Slate::new()?;
+    slate.start(memory.brief.started);
     for (stream, begun) in [Stream::Stdout, Stream::Stderr].into_iter().zip(&memory.begun) {
-        journal.next(stream);
-        journal.done(begun);
+        slate.next(stream);
+        slate.done(begun);
     }
-    Ok(journal)
+    Ok(slate)
 }
 
 impl Acquaintance {
-    fn meet(self, socket: OwnedFd, journal: &Journal) -> Client {
+    fn meet(self, socket: OwnedFd, slate: &Slate) -> Client {
         let mut client = Client::new(socket);
         client.inbox.push(&self.said);
         client.streams = self.streams;
         client.comes_back = self.comes_back;
         client.records = self.records;
-        client.slot = journal.slot(self.key);
+        client.slot = slate.slot(self.key);
         client.told = self.told;
         client.put(&self.unsent);
         if self.upgrades {

@@ -2,9 +2,9 @@
 
 use super::clients::{Client, STDIN};
 use super::input::Input;
-use super::journal::Journal;
 use super::keeping::Keeping;
 use super::pump::Transit;
+use super::slate::Slate;
 use super::watch::{Brief, Source, Watch};
 use super::{Talk, now};
 use crate::failure::Failure;
@@ -13,14 +13,14 @@ use crate::plan::{ExitRecord, Plan, Stdin};
 use crate::wire::{self, Message};
 use dhow_runtime::RuntimeError;
 use dhow_runtime::cgroup::{Cgroup, Entry, Hierarchies};
-use dhow_runtime::seccomp::Filter;
+use dhow_runtime::seccomp::{Filter, docker_default_filter};
 use dhow_runtime::start::{Start, Starting, Stdio, start};
 use dhow_sys::lock::{Locked, Share, Wait};
 use dhow_sys::mount::{self, MountAttrFlags};
 use dhow_sys::process::ProcessIdentity;
 use dhow_sys::terminal;
 use oci_spec::runtime::{LinuxNamespaceType, LinuxResources};
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::io;
@@ -30,6 +30,8 @@ use std::time::{Duration, Instant};
 
 /// The lock of a run directory.
 pub(super) const LOCK: &str = "supervisor.lock";
+/// How often to try the lock, a millisecond apart.
+const LOCK_ATTEMPTS: u32 = 20;
 pub(crate) const OOM_SCORE: &str = "/proc/self/oom_score_adj";
 /// The socket of a run directory.
 pub(crate) const SOCKET: &str = "supervisor.sock";
@@ -148,7 +150,7 @@ fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
     }
     let brief = Brief::of(plan, oom_score, (pid, start_time));
     let pidfd = waiting.pidfd().try_clone_to_owned().map_err(failed("hold the container"))?;
-    let mut watch = watch(brief, pidfd, listener, stdio).map_err(failed("make a journal"))?;
+    let mut watch = watch(brief, pidfd, listener, stdio).map_err(failed("make a slate"))?;
     watch.log = plan.log.as_ref().map(Writer::open).transpose().map_err(failed("open the log"))?;
     watch.still_to_join = still_to_join;
     watch.group = made.group.take();
@@ -169,7 +171,7 @@ pub(super) fn watch(brief: Brief, pidfd: OwnedFd, listener: OwnedFd, stdio: Ours
         listener,
         clients: Vec::new(),
         log: None,
-        journal: Journal::new()?,
+        slate: Slate::new()?,
         transit: Transit::new()?,
         keeping,
         expected: 0,
@@ -188,7 +190,7 @@ fn release(talk: &mut Talk, up: Up, _plan: &Plan) -> Result<Watch, Quit> {
     let Up { waiting, mut watch } = up;
     watch.keep();
     let outcome = wait_for_go(talk).and_then(|()| {
-        watch.journal.start(now());
+        watch.slate.start(now());
         Ok(waiting.release()?)
     });
     match outcome {
@@ -219,7 +221,10 @@ fn up_to_the_gate(
         let resources = linux.and_then(|linux| linux.resources().as_ref()).unwrap_or(&unlimited);
         made.group = Some(Cgroup::create(on, path, resources)?);
     }
-    let filter = linux.and_then(|linux| linux.seccomp().as_ref()).map(Filter::compile).transpose()?;
+    let filter = match &plan.docker_filter {
+        Some(capabilities) => Some(docker_default_filter(capabilities)),
+        None => linux.and_then(|linux| linux.seccomp().as_ref()).map(Filter::compile).transpose()?,
+    };
     let (theirs, ours) = stdio(plan).map_err(failed("make pipes"))?;
     let waiting = start(Start {
         spec: &plan.spec,
@@ -232,6 +237,7 @@ fn up_to_the_gate(
         cgroup: made.group.as_ref().map_or(Entry::None, Cgroup::entry),
         seccomp: filter.as_ref(),
         join: &join,
+        subject: None,
     })?;
     Ok((waiting, ours))
 }
@@ -257,7 +263,7 @@ fn introduce(mut watch: Watch, talk: Talk, streams: u8) -> Watch {
     launcher.gone = told.is_err();
     if launcher.comes_back && streams & STDIN != 0 {
         // As he knows: the first key.
-        launcher.slot = watch.journal.allot().map(|(slot, _)| slot);
+        launcher.slot = watch.slate.allot().map(|(slot, _)| slot);
     }
     watch.clients.push(launcher);
     watch
@@ -329,12 +335,35 @@ fn null() -> io::Result<OwnedFd> {
 pub(super) fn lock(run_dir: &Path) -> io::Result<OwnedFd> {
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::open(run_dir.join(LOCK), flags, Mode::RUSR | Mode::WUSR)?;
-    match Locked::acquire(file.as_fd(), Share::Exclusive, Wait::No)? {
-        // Not to be released before the file is closed.
-        Some(held) => std::mem::forget(held),
-        None => return Err(io::Error::new(io::ErrorKind::ResourceBusy, "another supervisor has it")),
+    // Others try it for a moment, to find out whether there is a supervisor.
+    for _ in 0..LOCK_ATTEMPTS {
+        let held = Locked::acquire(file.as_fd(), Share::Exclusive, Wait::No)?;
+        let is_held = held.is_some();
+        // Not to be released before the end.
+        std::mem::forget(held);
+        if is_held {
+            let _ = act(&file, Wait::No);
+            return Ok(file);
+        }
+        std::thread::sleep(Duration::from_millis(1));
     }
-    Ok(file)
+    Err(io::Error::new(io::ErrorKind::ResourceBusy, "another supervisor has it"))
+}
+
+/// Becomes the one who acts: a second lock of the same file, which belongs to the process (fcntl(2)) and so is not shared
+/// with whoever has a copy of the descriptor. Who takes the place of another waits here until that has ended for good, and
+/// two who are to take the same place never both do. Lost when any descriptor of the file is closed, as by an execution.
+pub(super) fn act(lock: &OwnedFd, wait: Wait) -> io::Result<()> {
+    let operation = match wait {
+        Wait::Block => FlockOperation::LockExclusive,
+        Wait::No => FlockOperation::NonBlockingLockExclusive,
+    };
+    loop {
+        match rustix::fs::fcntl_lock(lock, operation) {
+            Err(rustix::io::Errno::INTR) => {}
+            other => return Ok(other?),
+        }
+    }
 }
 
 pub(super) fn listen(run_dir: &Path) -> io::Result<OwnedFd> {

@@ -2,8 +2,8 @@
 //! come in the integration tests.
 
 use super::input::Input;
-use super::journal::Journal;
 use super::pump::Transit;
+use super::slate::Slate;
 use super::start::listen;
 use super::watch::{Brief, Source, Watch};
 use crate::client::{Connection, End, Streams, Terminal};
@@ -70,13 +70,13 @@ fn supervise(name: &str, script: &str, stdin: Stdin) -> Plain {
         group: None,
         still_to_join: None,
         recorded: false,
-        journal: Journal::new().unwrap(),
+        slate: Slate::new().unwrap(),
         transit: Transit::new().unwrap(),
         keeping: None,
         expected: 0,
         grace: std::time::Instant::now(),
     };
-    watch.journal.start(5);
+    watch.slate.start(5);
     Plain { directory, watch: std::thread::spawn(|| watch.run()), _child: child }
 }
 
@@ -260,4 +260,38 @@ fn afterwards_there_is_nobody_to_connect_to() {
     plain.finish();
     let error = Connection::open(&directory, ALL).unwrap_err();
     assert!(matches!(error, crate::client::ClientError::NotRunning), "{error}");
+}
+
+/// What the first version handed over to itself, which had no version, no slate and no keeper.
+#[test]
+#[expect(clippy::zombie_processes, reason = "waited for by its pidfd")]
+fn the_state_of_the_first_version_is_taken_up() {
+    let directory = std::env::temp_dir().join(format!("dhow-watch-{}-first", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let memory = serde_json::json!({
+        "brief": { "run_dir": directory, "log": { "path": directory.join("log"), "max_size": null, "max_files": 1 },
+            "cgroup": null, "stdin": "Closed", "exited": [], "started": 5, "oom_score": 0 },
+        "sources": [false], "input": false, "peer": false, "begun": [[104, 105], []],
+        "clients": [{ "streams": 7, "said": [] }],
+    });
+    let mut child = Command::new("sh").args(["-c", "echo ' there'; exit 3"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut file = File::from(rustix::fs::memfd_create(c"first", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
+    file.write_all(&serde_json::to_vec(&memory).unwrap()).unwrap();
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let descriptors: Vec<OwnedFd> = vec![
+        file.into(),
+        dhow_sys::pidfd::open(child.id()).unwrap(),
+        listen(&directory).unwrap(),
+        File::create(directory.join("lock")).unwrap().into(),
+        non_blocking(child.stdout.take().unwrap()),
+        non_blocking(theirs),
+    ];
+    super::resume::take_up(descriptors, None).unwrap().run();
+    let record = ExitRecord::read(&directory).unwrap().unwrap();
+    assert_eq!((record.code, record.started), (Some(3), 5));
+    assert_eq!(log(&directory), "hi there\n");
+    let mut said = Vec::new();
+    (&ours).read_to_end(&mut said).unwrap();
+    assert!(said.starts_with(b"o\x07\0\0\0 there\nX"), "{said:?}");
+    std::fs::remove_dir_all(&directory).unwrap();
 }

@@ -5,9 +5,9 @@
 
 use super::clients::{Client, Greeting};
 use super::input::Input;
-use super::journal::{Journal, Life, Slot};
 use super::keeping::Keeping;
 use super::pump::Transit;
+use super::slate::{Life, Slate, Slot};
 use super::{now, resume};
 use crate::log::{Stream, Writer};
 use crate::plan::{KeeperPlan, LogPlan, Plan, Stdin};
@@ -39,7 +39,7 @@ pub(super) struct Brief {
     pub(super) cgroup: Option<PathBuf>,
     pub(super) stdin: Stdin,
     pub(super) exited: Vec<OsString>,
-    /// When the gate was opened, nanoseconds since the Unix epoch. Since version 2 the journal has it.
+    /// When the gate was opened, nanoseconds since the Unix epoch. Since version 2 the slate has it.
     #[serde(default)]
     pub(super) started: i64,
     /// What the launcher's `oom_score_adj` was.
@@ -98,7 +98,7 @@ pub(super) struct Watch {
     pub(super) listener: OwnedFd,
     pub(super) clients: Vec<Client>,
     pub(super) log: Option<Writer>,
-    pub(super) journal: Journal,
+    pub(super) slate: Slate,
     /// What output goes through.
     pub(super) transit: Transit,
     /// None: nobody is to keep copies.
@@ -135,7 +135,7 @@ struct Ready {
 impl Watch {
     /// Watches to the end, and does what is to be done then.
     pub(super) fn run(mut self) {
-        match self.journal.life() {
+        match self.slate.life() {
             // Whoever was to open it has not come to that.
             Life::AtTheGate => return self.give_up(),
             Life::Recorded => return self.end_again(),
@@ -173,6 +173,9 @@ impl Watch {
                 // What is held back is in no memory that goes along.
                 Ok(false) if self.log.as_ref().is_some_and(|log| log.held_back() > 0) => wire::BUSY,
                 Ok(false) => {
+                    if let Some(group) = self.still_to_join.take() {
+                        let _ = group.join();
+                    }
                     let asked = program.try_clone();
                     self.clients[n].upgrade = asked.ok();
                     let _ = resume::execute_anew(self, Some(program.as_fd()));
@@ -196,9 +199,9 @@ impl Watch {
 
     /// The input of those who did not come back has ended.
     fn forget_the_missing(&mut self) {
-        for (slot, _) in self.journal.slots() {
+        for (slot, _) in self.slate.slots() {
             if !self.clients.iter().any(|client| client.slot == Some(slot)) {
-                self.journal.free(slot);
+                self.slate.free(slot);
                 self.end_of_input();
             }
         }
@@ -304,8 +307,10 @@ impl Watch {
             self.accept();
         }
         let due = self.keeping.as_ref().and_then(Keeping::due).is_some_and(|due| Instant::now() >= due);
-        if ready.keeper || due {
+        if ready.keeper {
             self.keeper_is_gone();
+        } else if due {
+            self.keep();
         }
         if let Some(log) = &mut self.log
             && log.held_back() > 0
@@ -339,13 +344,13 @@ impl Watch {
             if client.gone {
                 input_lost |= client.brings_input();
                 if let Some(slot) = client.slot {
-                    self.journal.free(slot);
+                    self.slate.free(slot);
                 }
             }
             !client.gone
         });
         if self.expected == 0 {
-            self.journal.set_attached(clients.iter().filter(|client| client.is_counted()).count());
+            self.slate.set_attached(clients.iter().filter(|client| client.is_counted()).count());
         }
         self.clients = clients;
         if input_lost {
@@ -365,7 +370,7 @@ impl Watch {
                     let version = if client.comes_back { wire::WIRE } else { 1 };
                     client.put(&Message::Welcome { version }.to_bytes());
                     if client.comes_back {
-                        let allotted = if client.brings_input() { self.journal.allot() } else { None };
+                        let allotted = if client.brings_input() { self.slate.allot() } else { None };
                         client.slot = allotted.map(|(slot, _)| slot);
                         self.tell_numbers(client, allotted.map_or(0, |(_, key)| key), [0, 0]);
                     }
@@ -384,9 +389,9 @@ impl Watch {
 
     /// Where the streams are, but for what is to be sent once more.
     fn tell_numbers(&self, client: &mut Client, key: u64, again: [u64; 2]) {
-        let input = client.slot.map_or(0, |slot| self.journal.input_total(slot));
+        let input = client.slot.map_or(0, |slot| self.slate.input_total(slot));
         client.told = input;
-        let [stdout, stderr] = [Stream::Stdout, Stream::Stderr].map(|s| self.journal.total(s) - again[s as usize]);
+        let [stdout, stderr] = [Stream::Stdout, Stream::Stderr].map(|s| self.slate.total(s) - again[s as usize]);
         client.put(&Message::Numbers { process: self.process(), key, stdout, stderr, input }.to_bytes());
     }
 
@@ -394,16 +399,16 @@ impl Watch {
     fn welcome_back(&mut self, client: &mut Client, bits: u8, key: u64, had: [u64; 2]) {
         client.wants(bits);
         client.comes_back = true;
-        client.slot = self.journal.slot(key);
+        client.slot = self.slate.slot(key);
         client.put(&Message::Welcome { version: wire::WIRE }.to_bytes());
-        let last = self.journal.state();
-        let missing = self.journal.total(last.stream).saturating_sub(had[last.stream as usize]);
+        let last = self.slate.state();
+        let missing = self.slate.total(last.stream).saturating_sub(had[last.stream as usize]);
         let missing = usize::try_from(missing).map_or(last.length, |missing| missing.min(last.length));
         let mut again = [0; 2];
         again[last.stream as usize] = missing as u64;
         self.tell_numbers(client, if client.slot.is_some() { key } else { 0 }, again);
         if missing > 0 {
-            client.output(last.stream, &self.journal.chunk()[last.length - missing..]);
+            client.output(last.stream, &self.slate.chunk()[last.length - missing..]);
         }
         self.expected = self.expected.saturating_sub(usize::from(client.is_counted()));
     }
@@ -412,7 +417,7 @@ impl Watch {
     fn acknowledge(&mut self) {
         for client in &mut self.clients {
             let Some(slot) = client.slot else { continue };
-            let total = self.journal.input_total(slot);
+            let total = self.slate.input_total(slot);
             if client.told != total {
                 client.told = total;
                 client.tell(Message::Accepted(total));
@@ -445,7 +450,7 @@ impl Watch {
             && let Some(input) = &mut self.input
         {
             input.end();
-            if !input.flush(&self.journal) {
+            if !input.flush(&self.slate) {
                 self.close_input();
             }
         }
@@ -459,11 +464,11 @@ impl Watch {
 
     fn flush_input(&mut self) -> bool {
         let terminal = self.peer.is_some();
-        let journal = &self.journal;
+        let slate = &self.slate;
         self.input.as_mut().is_none_or(|input| {
             // Woken without anything to write: nobody reads any more.
             let unread = input.pending() == 0 && !terminal;
-            input.flush(journal) && !unread
+            input.flush(slate) && !unread
         })
     }
 

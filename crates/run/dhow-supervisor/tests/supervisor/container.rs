@@ -45,6 +45,7 @@ impl Container {
             id: name.to_owned(),
             spec: serde_json::from_value(spec(arguments)).unwrap(),
             cgroup: Some(groups().join(name)),
+            docker_filter: None,
             supervisor_cgroup: Some(groups().join("supervisors")),
             log: Some(LogPlan { path: scratch.0.join("c-json.log"), max_size: None, max_files: 1 }),
             terminal: None,

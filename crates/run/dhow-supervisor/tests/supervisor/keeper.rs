@@ -6,7 +6,7 @@ use dhow_supervisor::keeper;
 use dhow_supervisor::plan::{KeeperPlan, Stdin};
 use dhow_sys::process::ProcessIdentity;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -107,7 +107,9 @@ pub(crate) fn ended(end: &End, code: i32) -> bool {
 
 #[test]
 fn a_supervisor_killed_again_and_again_loses_and_repeats_nothing() {
-    let container = kept(Container::new("again", &counting(360_000, 6)));
+    let mut container = kept(Container::new("again", &counting(360_000, 6)));
+    let own = format!("dhow-test-{}/kept", std::process::id());
+    container.plan.supervisor_cgroup = Some(own.into());
     let connection = container.start(ALL);
     let ((end, out, _), kills) = while_killing(|| supervisor(&container), 40, || attach(connection, b"", true));
     println!("{kills} supervisors killed");
@@ -119,6 +121,10 @@ fn a_supervisor_killed_again_and_again_loses_and_repeats_nothing() {
     assert_eq!(container.record().code, Some(7));
     until("the keeper to end", || keeper(&container).is_none());
     assert!(!dir(&container).join("keeper.sock").exists());
+    // Which was the last in it.
+    let hierarchies = dhow_runtime::cgroup::Hierarchies::detect().unwrap();
+    let group = container.plan.supervisor_cgroup.as_ref().unwrap();
+    assert!(dhow_runtime::cgroup::Cgroup::open(&hierarchies, group).is_err());
 }
 
 pub(crate) fn assert_same(found: &str, expected: &str, what: &str) {
@@ -335,8 +341,7 @@ fn one_who_was_killed_before_the_gate_leaves_nothing() {
 
 #[test]
 fn a_suspended_client_does_not_delay_the_end() {
-    let container = Container::new("suspended", "read line");
-    let mut container = container;
+    let mut container = Container::new("suspended", "read line");
     container.plan.stdin = Stdin::Once;
     drop(container.start(NONE));
     // It never says anything again.
@@ -347,6 +352,105 @@ fn a_suspended_client_does_not_delay_the_end() {
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     assert!(ended(&asleep.wait(false).unwrap(), 1));
     container.assert_nothing_left();
-    let mut rest = Vec::new();
-    fs::File::open("/dev/null").unwrap().read_to_end(&mut rest).unwrap();
+}
+
+/// A supervisor of the first version, as far as a client meets it: it understands nothing that is newer.
+fn of_the_first_version(run_dir: &Path, said: &'static [u8]) -> std::thread::JoinHandle<Vec<u8>> {
+    let listener = std::os::unix::net::UnixListener::bind(run_dir.join("supervisor.sock")).unwrap();
+    std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        let mut hello = [0; 10];
+        std::io::Read::read_exact(&mut socket, &mut hello).unwrap();
+        assert_eq!(&hello[..9], b"H\x05\0\0\0\x01\0\0\0", "a length and a version that it knows");
+        socket.write_all(said).unwrap();
+        let mut rest = Vec::new();
+        std::io::Read::read_to_end(&mut socket, &mut rest).unwrap();
+        rest
+    })
+}
+
+#[test]
+fn a_supervisor_of_the_first_version_is_understood() {
+    const EXITED: &[u8] = b"V\x04\0\0\0\x01\0\0\0o\x03\0\0\0hi\nX\x49\0\0\0\
+        {\"version\":1,\"code\":4,\"started\":1,\"finished\":20000000,\"oom_killed\":false}";
+    let container = Container::new("first-version", "true");
+    let run_dir = &container.plan.run_dir;
+    let server = of_the_first_version(run_dir, EXITED);
+    let (end, out, _) = attach(container.connect(ALL), b"typed", true);
+    assert!(ended(&end, 4) && out == "hi\n", "{end:?} {out}");
+    let heard = server.join().unwrap();
+    assert!(heard.ends_with(b"R\0\0\0\0"), "{heard:?}");
+    assert!(heard.iter().all(|byte| *byte != b'r'), "{heard:?}");
+    fs::remove_file(run_dir.join("supervisor.sock")).unwrap();
+    let server = of_the_first_version(run_dir, b"V\x04\0\0\0\x01\0\0\0");
+    let program = fs::File::open(program()).unwrap();
+    assert_eq!(upgrade(run_dir, program.as_fd()).unwrap(), Upgraded::TooOld);
+    assert_eq!(server.join().unwrap(), b"");
+    fs::remove_file(run_dir.join("supervisor.sock")).unwrap();
+}
+
+#[test]
+fn a_start_that_is_dropped_is_kept_no_more() {
+    let container = kept(Container::new("kept-dropped", "sleep 1000"));
+    let waiting = container.launch(ALL).unwrap();
+    let first = ProcessIdentity::of(waiting.pid).unwrap();
+    until("the keeper", || keeper(&container).is_some());
+    drop(waiting);
+    assert!(!dhow_sys::process::is_alive(&first).unwrap() && container.group().is_none());
+    container.assert_nothing_left();
+    until("the keeper to end", || keeper(&container).is_none());
+    assert!(!container.has_exited_run());
+}
+
+/// Closes the keeper's connections to supervisors that live, from outside.
+fn cut_connections(keeper: u32) -> usize {
+    use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, sockopt};
+    use rustix::process::{PidfdGetfdFlags, pidfd_getfd};
+    let pidfd = dhow_sys::pidfd::open(keeper).unwrap();
+    let mut cut = 0;
+    for entry in fs::read_dir(format!("/proc/{keeper}/fd")).unwrap().flatten() {
+        let is_socket = fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"));
+        let number = entry.file_name().to_str().unwrap().parse().unwrap();
+        let Ok(socket) = pidfd_getfd(&pidfd, number, PidfdGetfdFlags::empty()) else { continue };
+        if !is_socket || sockopt::socket_acceptconn(&socket).unwrap() {
+            continue;
+        }
+        let name = rustix::net::getsockname(&socket).unwrap();
+        let is_ours = name.address_family() == AddressFamily::UNIX
+            && SocketAddrUnix::try_from(name)
+                .is_ok_and(|name| name.path_bytes().is_some_and(|path| path.ends_with(b"keeper.sock")));
+        if is_ours {
+            rustix::net::shutdown(&socket, Shutdown::Both).unwrap();
+            cut += 1;
+        }
+    }
+    cut
+}
+
+/// However they come to be there: one at a time acts.
+#[test]
+fn a_successor_waits_for_the_end_of_the_one_before() {
+    let container = kept(Container::new("standby", &counting(120_000, 6)));
+    let connection = container.start(ALL);
+    until("the keeper", || keeper(&container).is_some());
+    let lock = container.plan.run_dir.join("supervisor.lock");
+    let first = supervisor(&container).unwrap();
+    std::thread::scope(|scope| {
+        let client = scope.spawn(|| attach(connection, b"", true));
+        // Once it is the lean one, which is another program to the kernel but the same process.
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!(cut_connections(keeper(&container).unwrap()), 1);
+        until("another beside it", || holders("dhow-supervisor", &lock).len() > 1);
+        std::thread::sleep(Duration::from_millis(500));
+        // Two are to follow it now.
+        assert!(kill(first));
+        until("all but one to be gone or to wait", || holders("dhow-supervisor", &lock).len() > 1);
+        let (end, out, _) = client.join().unwrap();
+        assert!(ended(&end, 7), "{end:?}");
+        assert_same(&out, &text(120_000), "what the client saw");
+    });
+    assert_same(&container.log(), &text(120_000), "the log");
+    container.assert_nothing_left();
+    until("the keeper to end", || keeper(&container).is_none());
+    assert!(holders("dhow-supervisor", &lock).is_empty());
 }

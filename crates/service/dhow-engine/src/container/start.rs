@@ -14,6 +14,7 @@ use super::exited::{End, Recorded, record};
 use super::files;
 use super::join;
 use super::process;
+use super::request::{HostConfig, Seccomp};
 use super::resolve::{again, find_settled};
 use super::root;
 use super::sealed;
@@ -29,7 +30,8 @@ use dhow_state::{ContainerRow, ContainerState, Durability, ObjectKind};
 use dhow_supervisor::client::{ClientError, Connection, Launcher, Streams, Waiting};
 use dhow_supervisor::plan::{KeeperPlan, LogPlan, Plan, Stdin, VERSION};
 use dhow_sys::process::ProcessIdentity;
-use oci_spec::runtime::Spec;
+use oci_spec::runtime::{Capability, Spec};
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -248,11 +250,12 @@ fn spec_of(engine: &Engine, container: &Container, root: &root::Root) -> Result<
 pub(super) fn plan(
     engine: &Engine,
     container: &Container,
-    spec: Spec,
+    mut spec: Spec,
     run_dir: PathBuf,
     size: (u16, u16),
 ) -> Result<Plan, EngineError> {
     let (config, host) = (&container.config, &container.host);
+    let docker_filter = without_docker_filter(&mut spec, host);
     let (max_size, max_files) = spec::log_limits(&host.log)?;
     let stdin = match (config.open_stdin, config.stdin_once) {
         (false, _) => Stdin::Closed,
@@ -275,6 +278,7 @@ pub(super) fn plan(
         version: VERSION,
         id: container.id.clone(),
         spec,
+        docker_filter,
         cgroup: Some(container.cgroup.clone()),
         // One for all of them: nobody can remove the group that he is in.
         supervisor_cgroup: Some(format!("dhow/{}/supervisors", engine.state.store_id()).into()),
@@ -286,6 +290,17 @@ pub(super) fn plan(
         exited: words.iter().map(|word| OsString::from(*word)).collect(),
         keeper: Some(keeper(engine)),
     })
+}
+
+/// Takes docker's default profile out of a spec that was made with it: what it is for. The supervisor has the profile
+/// compiled in, and is spared reading most of what there is in the spec.
+fn without_docker_filter(spec: &mut Spec, host: &HostConfig) -> Option<HashSet<Capability>> {
+    if host.seccomp != Seccomp::Default || host.privileged {
+        return None;
+    }
+    let capabilities = spec.process().as_ref()?.capabilities().as_ref()?.bounding().clone()?;
+    spec.linux_mut().as_mut()?.set_seccomp(None);
+    Some(capabilities)
 }
 
 /// The keeper of all containers of the store.

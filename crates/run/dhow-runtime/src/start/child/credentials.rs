@@ -21,7 +21,8 @@ pub(super) fn only_what_is_needed_inside(child: &mut Child<'_>) -> Result<(), Fa
         | CapabilitySet::SETPCAP
         | CapabilitySet::SETUID
         | CapabilitySet::SETGID;
-    let keep = rights.permitted | rights.inheritable | extra(child) | steps;
+    let nice = if child.program.schedule.is_set() { CapabilitySet::SYS_NICE } else { CapabilitySet::empty() };
+    let keep = rights.permitted | rights.inheritable | extra(child) | steps | nice;
     let sets = rustix::thread::capabilities(None).context(|| "cannot read capabilities".to_owned())?;
     let sets = CapabilitySets {
         effective: sets.effective & keep,

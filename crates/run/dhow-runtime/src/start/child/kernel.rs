@@ -51,7 +51,31 @@ pub(super) fn label(child: &mut Child<'_>) -> Result<(), Failure> {
         }
         Label::SeLinux(context) => write(procfs, Path::new("self/attr/exec"), context),
     };
-    written.context(|| format!("cannot set the label {label:?}"))
+    written.map_err(|errno| Failure::Step {
+        message: match label {
+            Label::AppArmor(profile) => refused_profile(profile, errno),
+            Label::SeLinux(context) => refused_context(context, errno),
+        },
+        errno: Some(errno.raw_os_error()),
+    })
+}
+
+/// The kernel has a word for each of these, and they are not about labels.
+fn refused_profile(profile: &str, errno: Errno) -> String {
+    let why = match errno {
+        Errno::INVAL => "AppArmor is not in use on this host".to_owned(),
+        Errno::NOENT => "no profile of that name is loaded".to_owned(),
+        other => other.to_string(),
+    };
+    format!("cannot use the AppArmor profile {profile:?}: {why}")
+}
+
+fn refused_context(context: &str, errno: Errno) -> String {
+    let why = match errno {
+        Errno::INVAL => "SELinux is not in use on this host, or its policy has no such context".to_owned(),
+        other => other.to_string(),
+    };
+    format!("cannot use the SELinux context {context:?}: {why}")
 }
 
 /// Before entering a container, with the caller's rights; at a start the caller does it.
@@ -82,7 +106,7 @@ pub(super) fn procfs<'c>(child: &'c mut Child<'_>) -> Result<BorrowedFd<'c>, Fai
 }
 
 /// Writes to a file of procfs, and of nothing else.
-fn write(procfs: BorrowedFd<'_>, path: &Path, value: &str) -> Result<(), Errno> {
+pub(super) fn write(procfs: BorrowedFd<'_>, path: &Path, value: &str) -> Result<(), Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_MAGICLINKS;
     let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file: OwnedFd = rustix::fs::openat2(procfs, path, flags, Mode::empty(), resolve)?;

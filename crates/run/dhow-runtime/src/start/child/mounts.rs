@@ -4,6 +4,7 @@ mod cgroups;
 
 use super::Child;
 use super::failure::{Context, Failure};
+use super::foreign;
 use super::place::{self, Wanted};
 use super::root::root;
 use crate::start::plan::mounts::{Kind, Mount};
@@ -18,7 +19,6 @@ use std::path::Path;
 pub(super) fn mounts(child: &mut Child<'_>) -> Result<(), Failure> {
     let container = child.container;
     for (index, mount) in container.mounts.iter().enumerate() {
-        let target = || format!("cannot mount on {}", mount.target.display());
         match &mount.kind {
             Kind::Bind { .. } => {
                 let source = child.sources[index].as_ref().expect("the sources of all binds were opened");
@@ -33,7 +33,7 @@ pub(super) fn mounts(child: &mut Child<'_>) -> Result<(), Failure> {
                 }
             }
             Kind::New { kind, source } => {
-                let made = new(mount, kind, source).context(target)?;
+                let made = new(child, mount, kind, source)?;
                 put(mount, root(child), &made)?;
                 if read_only_later(mount) {
                     child.read_only_later.push(made);
@@ -78,8 +78,20 @@ fn change(mount: &Mount, detached: BorrowedFd<'_>) -> Result<(), MountError> {
 }
 
 /// A new file system.
-fn new(mount: &Mount, kind: &str, source: &str) -> Result<OwnedFd, MountError> {
-    match fresh(mount, kind, source) {
+fn new(child: &Child<'_>, mount: &Mount, kind: &str, source: &str) -> Result<OwnedFd, Failure> {
+    let target = || format!("cannot mount on {}", mount.target.display());
+    if kind != "proc" || !super::stays_unseen(child.join, child.container) {
+        return of_ours(mount, kind, source).context(target);
+    }
+    let made = configured(foreign::procfs(child)?, mount, source).context(target)?;
+    if rustix::fs::fstatfs(&made).context(target)?.f_type == PROC_SUPER_MAGIC {
+        return Ok(made);
+    }
+    Err(Failure::because(format!("{}: what came for a procfs is none", target())))
+}
+
+fn of_ours(mount: &Mount, kind: &str, source: &str) -> Result<OwnedFd, MountError> {
+    match FsContext::open(kind).and_then(|context| configured(context, mount, source)) {
         // Without a network namespace of our own user namespace there is none to be shown: the host's, read-only.
         Err(e) if kind == "sysfs" && e.errno() == Some(Errno::PERM) => {
             let host = mount::open_tree_at(Path::new("/sys"), Depth::All)?;
@@ -91,8 +103,7 @@ fn new(mount: &Mount, kind: &str, source: &str) -> Result<OwnedFd, MountError> {
     }
 }
 
-fn fresh(mount: &Mount, kind: &str, source: &str) -> Result<OwnedFd, MountError> {
-    let context = FsContext::open(kind)?;
+fn configured(context: FsContext, mount: &Mount, source: &str) -> Result<OwnedFd, MountError> {
     if !source.is_empty() {
         context.set_string("source", OsStr::new(source))?;
     }

@@ -1,6 +1,7 @@
 //! Getting out of the caller's world and into the container's: signals, control group, namespaces, session.
 
 use super::failure::{Context, Failure};
+use super::kernel;
 use super::{Child, Entered, LinuxNamespaceType};
 use crate::rlimits;
 use crate::start::plan::flag;
@@ -11,6 +12,7 @@ use rustix::io::Errno;
 use rustix::process::DumpableBehavior;
 use rustix::thread::{Gid, LinkNameSpaceType, Uid};
 use std::os::fd::AsFd;
+use std::path::Path;
 
 /// What the caller has set for himself, or his shell for him: a container is the same whoever starts it. Not dumpable: processes of a container that is joined must not read our memory
 /// or reach our program file and descriptors by `/proc/<pid>` (CVE-2016-9962, CVE-2019-5736).
@@ -33,11 +35,45 @@ pub(super) fn enter_cgroup(child: &mut Child<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A time namespace of its own: ours is left as it is, and the process that goes on in our place begins in the new one.
+pub(super) fn clocks(child: &mut Child<'_>) -> Result<(), Failure> {
+    let container = child.container;
+    let Some(offsets) = &container.clocks else { return Ok(()) };
+    namespace::unshare(Namespaces::TIME).context(|| "cannot make a time namespace".to_owned())?;
+    if offsets.is_empty() {
+        return Ok(());
+    }
+    let procfs = kernel::procfs(child)?;
+    kernel::write(procfs, Path::new("self/timens_offsets"), offsets)
+        .context(|| format!("cannot set the clocks ({})", offsets.trim().replace('\n', ", ")))
+}
+
 /// Joins the namespaces of others. A user namespace last: until then the caller's rights count, which are more.
 pub(super) fn join(child: &mut Child<'_>) -> Result<(), Failure> {
+    join_some(child, |_| true)
+}
+
+/// The same, without pid namespaces.
+pub(super) fn join_but_for_pids(child: &mut Child<'_>) -> Result<(), Failure> {
+    join_some(child, |kind| kind != LinuxNamespaceType::Pid)
+}
+
+/// Those alone: where our children will be.
+pub(super) fn join_pids(child: &mut Child<'_>) -> Result<(), Failure> {
+    join_some(child, |kind| kind == LinuxNamespaceType::Pid)
+}
+
+/// Makes those of the container. Of clocks and control groups there is a step each.
+pub(super) fn unshare(child: &mut Child<'_>) -> Result<(), Failure> {
+    let made = child.container.namespaces.unwrap_or(Namespaces::empty()) - Namespaces::TIME;
+    namespace::unshare(made).context(|| "cannot make namespaces".to_owned())
+}
+
+fn join_some(child: &Child<'_>, wanted: impl Fn(LinuxNamespaceType) -> bool) -> Result<(), Failure> {
     let is_user = |kind: LinuxNamespaceType| kind == LinuxNamespaceType::User;
     let last = child.join.iter().filter(|(kind, _)| is_user(*kind));
-    for (kind, descriptor) in child.join.iter().filter(|(kind, _)| !is_user(*kind)).chain(last) {
+    let all = child.join.iter().filter(|(kind, _)| !is_user(*kind)).chain(last);
+    for (kind, descriptor) in all.filter(|(kind, _)| wanted(*kind)) {
         rustix::thread::move_into_link_name_space(descriptor.as_fd(), Some(link(*kind)))
             .context(|| format!("cannot join the {kind} namespace"))?;
     }

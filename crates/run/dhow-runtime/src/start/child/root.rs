@@ -27,7 +27,8 @@ pub(super) fn attach(child: &mut Child<'_>) -> Result<(), Failure> {
     };
     let change = Change { propagation: Some(propagation), ..Change::NONE };
     mount::change(root(child), change, Depth::All).context(|| "cannot separate the root from the host".to_owned())?;
-    mount::attach(root(child), Path::new("/")).context(|| "cannot attach the root".to_owned())
+    let place = child.container.root_place.as_deref().filter(|place| place.is_dir());
+    mount::attach(root(child), place.unwrap_or(Path::new("/"))).context(|| "cannot attach the root".to_owned())
 }
 
 /// Holds the root that we have as the container's root.

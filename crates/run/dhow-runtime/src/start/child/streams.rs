@@ -5,6 +5,7 @@ use super::failure::{Context, Failure};
 use super::place;
 use super::root::root;
 use crate::start::Stdio;
+use crate::start::streams::is_null;
 use dhow_sys::mount::{self, Depth};
 use rustix::fs::{FileType, OFlags, ResolveFlags, makedev};
 use rustix::pty::OpenptFlags;
@@ -37,8 +38,44 @@ fn become_streams(stdin: &OwnedFd, stdout: &OwnedFd, stderr: &OwnedFd) -> Result
     rustix::stdio::dup2_stderr(stderr).context(what)
 }
 
+/// Where a stream is the null device, the container's own takes its place: that has a name in there, and changing it changes
+/// nothing of the host's. What is no null device there, or cannot be opened, is left alone.
+pub(super) fn own_null(child: &mut Child<'_>) -> Result<(), Failure> {
+    if child.null.is_none() || !child.container.own_dev || matches!(child.stdio, Stdio::Terminal { .. }) {
+        return Ok(());
+    }
+    let Some(null) = container_null(root(child)) else { return Ok(()) };
+    let what = || "cannot move the standard streams".to_owned();
+    if is_null(rustix::stdio::stdin()) {
+        rustix::stdio::dup2_stdin(&null).context(what)?;
+    }
+    if is_null(rustix::stdio::stdout()) {
+        rustix::stdio::dup2_stdout(&null).context(what)?;
+    }
+    if is_null(rustix::stdio::stderr()) {
+        rustix::stdio::dup2_stderr(&null).context(what)?;
+    }
+    Ok(())
+}
+
+fn container_null(root: BorrowedFd<'_>) -> Option<OwnedFd> {
+    let path = Path::new("/dev/null");
+    // As a place first, as with the terminal; and should it be another one by then, it does not keep us waiting.
+    place::plain(root, path).ok().filter(|place| is_null(place.as_fd()))?;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let null = place::open(root, path, flags, ResolveFlags::NO_SYMLINKS).ok()?;
+    rustix::fs::fcntl_setfl(&null, OFlags::empty()).ok()?;
+    is_null(null.as_fd()).then_some(null)
+}
+
 /// A new pseudo terminal: the controlling one of our session, and `/dev/console` of a new container.
 pub(super) fn terminal(child: &mut Child<'_>) -> Result<(), Failure> {
+    make_terminal(child)?;
+    control_terminal(child)
+}
+
+/// All of it that need not be done in the process that it is for.
+pub(super) fn make_terminal(child: &mut Child<'_>) -> Result<(), Failure> {
     let Stdio::Terminal { size: (rows, columns) } = *child.stdio else { return Ok(()) };
     let what = || "cannot make a terminal".to_owned();
     let master = open_multiplexer(root(child))?;
@@ -52,9 +89,15 @@ pub(super) fn terminal(child: &mut Child<'_>) -> Result<(), Failure> {
     if child.enter.is_none() && child.container.own_dev {
         console(root(child), &slave)?;
     }
-    rustix::process::ioctl_tiocsctty(&slave).context(|| "cannot make it the controlling terminal".to_owned())?;
     become_streams(&slave, &slave, &slave)?;
     child.channel.hand_over_terminal(master).context(|| "cannot hand over the terminal".to_owned())
+}
+
+/// Makes what is standard input by now the controlling terminal.
+pub(super) fn control_terminal(child: &mut Child<'_>) -> Result<(), Failure> {
+    let Stdio::Terminal { .. } = child.stdio else { return Ok(()) };
+    rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())
+        .context(|| "cannot make it the controlling terminal".to_owned())
 }
 
 /// Opens `/dev/pts/ptmx` of the container, if that is what it seems to be.

@@ -3,6 +3,7 @@
 use super::invalid;
 use crate::error::RuntimeError;
 use dhow_sys::mount::{Change, Depth, MountAttrFlags, Propagation};
+use oci_spec::runtime::LinuxIdMapping;
 use std::path::{Component, Path, PathBuf};
 
 /// Where a mount comes from.
@@ -26,6 +27,17 @@ pub(in crate::start) enum Kind {
     },
 }
 
+/// How the owners of files in a mount are shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::start) struct Ids {
+    /// Of users; empty as long as it is to be that of the container.
+    pub(in crate::start) uids: Vec<LinuxIdMapping>,
+    /// Of groups.
+    pub(in crate::start) gids: Vec<LinuxIdMapping>,
+    /// Whether in the mounts beneath, too.
+    pub(in crate::start) depth: Depth,
+}
+
 /// One mount to make.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::start) struct Mount {
@@ -39,6 +51,8 @@ pub(in crate::start) struct Mount {
     pub(in crate::start) recursive: Change,
     /// Options of the file system: key and perhaps value.
     pub(in crate::start) options: Vec<(String, Option<String>)>,
+    /// None: as they are.
+    pub(in crate::start) ids: Option<Ids>,
 }
 
 impl Mount {
@@ -48,13 +62,11 @@ impl Mount {
         if is_root(target) {
             return Err(fail("the destination cannot be the root".to_owned()));
         }
-        if mount.uid_mappings().is_some() || mount.gid_mappings().is_some() {
-            return Err(fail("mapping the ids of a mount is not supported".to_owned()));
-        }
         let mut options = Options::default();
         for word in mount.options().as_deref().unwrap_or_default() {
             options.take(word).map_err(fail)?;
         }
+        let ids = ids(mount, options.idmap).map_err(fail)?;
         let source = mount.source().clone().unwrap_or_default();
         let kind = match (options.bind, mount.typ().as_deref().unwrap_or("")) {
             (Some(depth), _) => bind(source, depth).map_err(fail)?,
@@ -69,7 +81,11 @@ impl Mount {
             change: options.change,
             recursive: options.recursive,
             options: options.data,
+            ids,
         };
+        if mount.ids.is_some() && !mount.is_bind() {
+            return Err(fail("only the ids of a bind can be mapped".to_owned()));
+        }
         if mount.is_bind() {
             // Of a bind these belong to the file system it comes from, as mount(2) has it.
             mount.options.clear();
@@ -85,6 +101,17 @@ impl Mount {
     /// Whether it is a new file system of this kind.
     pub(in crate::start) fn is_new(&self, name: &str) -> bool {
         matches!(&self.kind, Kind::New { kind, .. } if kind == name)
+    }
+}
+
+/// With mappings of its own a mount needs no option; the option alone stands for the mappings of the container.
+fn ids(mount: &oci_spec::runtime::Mount, option: Option<Depth>) -> Result<Option<Ids>, String> {
+    let [uids, gids] = [mount.uid_mappings(), mount.gid_mappings()].map(|list| list.clone().unwrap_or_default());
+    match (uids.is_empty(), gids.is_empty(), option) {
+        (true, true, None) => Ok(None),
+        (true, true, Some(depth)) => Ok(Some(Ids { uids, gids, depth })),
+        (false, false, depth) => Ok(Some(Ids { uids, gids, depth: depth.unwrap_or(Depth::One) })),
+        _ => Err("uidMappings and gidMappings need each other".to_owned()),
     }
 }
 
@@ -112,11 +139,12 @@ struct Options {
     change: Change,
     recursive: Change,
     data: Vec<(String, Option<String>)>,
+    idmap: Option<Depth>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { bind: None, change: Change::NONE, recursive: Change::NONE, data: Vec::new() }
+        Options { bind: None, change: Change::NONE, recursive: Change::NONE, data: Vec::new(), idmap: None }
     }
 }
 
@@ -128,7 +156,9 @@ impl Options {
             "rbind" => self.bind = Some(Depth::All),
             // What mount(8) does by itself, and what has no meaning for a new mount.
             "" | "defaults" | "remount" | "async" | "norelatime" | "nostrictatime" | "loud" | "nolazytime" => {}
-            "tmpcopyup" | "idmap" | "ridmap" => return Err(format!("the option {word} is not supported")),
+            "idmap" => self.idmap = Some(Depth::One),
+            "ridmap" => self.idmap = Some(Depth::All),
+            "tmpcopyup" => return Err(format!("the option {word} is not supported")),
             _ => {
                 if let Some((propagation, all)) = propagation(word) {
                     let change = if all { &mut self.recursive } else { &mut self.change };
@@ -247,6 +277,8 @@ mod tests {
             r#"{"destination":"/","type":"tmpfs"}"#,
             r#"{"destination":"/x/../.","type":"tmpfs"}"#,
             r#"{"destination":"/x","type":"tmpfs","options":["tmpcopyup"]}"#,
+            r#"{"destination":"/x","type":"tmpfs","options":["idmap"]}"#,
+            r#"{"destination":"/x","type":"bind","source":"/y","uidMappings":[{"containerID":0,"hostID":1,"size":1}]}"#,
         ] {
             assert!(read(json).is_err(), "{json}");
         }

@@ -1,6 +1,7 @@
 //! `process` of the spec: the program, and who it runs as with which rights and limits.
 
 use super::invalid;
+use super::schedule::Schedule;
 use crate::error::RuntimeError;
 use oci_spec::runtime::{Capabilities, Capability, LinuxCapabilities, PosixRlimitType, Process};
 use rustix::process::{Resource, Rlimit};
@@ -40,6 +41,10 @@ pub(in crate::start) struct Program {
     pub(in crate::start) oom_score_adj: Option<i32>,
     /// The label that a security module puts on the program at its exec; `attr/` file and value.
     pub(in crate::start) label: Option<Label>,
+    /// How it is scheduled.
+    pub(in crate::start) schedule: Schedule,
+    /// The execution domain; not of the process but of the container in the spec. None: that of Linux.
+    pub(in crate::start) personality: Option<u32>,
 }
 
 /// Capabilities, in the kernel's numbering.
@@ -73,9 +78,6 @@ impl Program {
             let problem = format!("the working directory {:?} is not an absolute path", process.cwd());
             return Err(invalid("process.cwd", problem));
         }
-        if process.scheduler().is_some() || process.io_priority().is_some() || process.exec_cpu_affinity().is_some() {
-            return Err(invalid("process", "scheduler, ioPriority and execCPUAffinity are not supported"));
-        }
         let search = environment.iter().rev().find_map(|line| line.strip_prefix("PATH=")).unwrap_or(DEFAULT_SEARCH);
         let user = process.user();
         Ok(Program {
@@ -94,6 +96,8 @@ impl Program {
             no_new_privileges: process.no_new_privileges().unwrap_or(false),
             oom_score_adj: process.oom_score_adj(),
             label: label(process),
+            schedule: Schedule::read(process)?,
+            personality: None,
         })
     }
 }

@@ -9,6 +9,7 @@ use dhow_supervisor::client::Terminal;
 use std::ffi::OsString;
 use std::io::{Read as _, Write as _, stderr, stdin, stdout};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt as _;
 
 #[derive(clap::Args)]
 struct Exec {
@@ -50,7 +51,18 @@ const SHAPE: Shape = Shape {
     count: Count::AtLeast(2),
 };
 
+/// Whether it is clear without a parser that something is to be executed, and waited for.
+fn is_plain(words: &[OsString]) -> bool {
+    let flags: [&[u8]; 4] = [b"-i", b"-t", b"-it", b"-ti"];
+    let first = words.iter().map(|word| word.as_bytes()).find(|word| !flags.contains(word));
+    words.len() >= 2 && first.is_some_and(|word| !word.is_empty() && word[0] != b'-')
+}
+
 pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
+    if is_plain(&words[1..]) && !container::is_sealed() {
+        // What the words mean is found out once, by who is executed then. Should that fail it is told below.
+        let _ = container::seal(std::env::args_os().skip(1));
+    }
     let Some(args) = parse::parse_leading::<Exec>(&SHAPE, words, |a| a.words.len())? else { return Ok(0) };
     // What enters a container can be looked at from within: it runs from a file that nobody can write (CVE-2019-5736).
     // And its words are for nobody there.

@@ -81,7 +81,7 @@ pub(super) enum Life {
     AtTheGate,
     /// The gate was opened.
     Running,
-    /// Its end is known: see [`Journal::ended`].
+    /// Its end is known: see [`Slate::ended`].
     Ended,
     /// And is recorded for others to read; whatever belonged to the container is theirs.
     Recorded,
@@ -135,24 +135,24 @@ pub(super) struct Slot(usize);
 
 /// See the top of this file.
 #[derive(Debug)]
-pub(super) struct Journal {
+pub(super) struct Slate {
     memory: Shared,
 }
 
-impl Journal {
-    pub(super) fn new() -> io::Result<Journal> {
-        let journal = Journal { memory: Shared::new("dhow-journal", LENGTH)? };
-        journal.set(at::MAGIC, MAGIC);
-        Ok(journal)
+impl Slate {
+    pub(super) fn new() -> io::Result<Slate> {
+        let slate = Slate { memory: Shared::new("dhow-slate", LENGTH)? };
+        slate.set(at::MAGIC, MAGIC);
+        Ok(slate)
     }
 
     /// That of a supervisor that is no more.
-    pub(super) fn open(file: OwnedFd) -> io::Result<Journal> {
-        let journal = Journal { memory: Shared::open(file, LENGTH)? };
-        if journal.get(at::MAGIC) != MAGIC {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a journal of another version"));
+    pub(super) fn open(file: OwnedFd) -> io::Result<Slate> {
+        let slate = Slate { memory: Shared::open(file, LENGTH)? };
+        if slate.get(at::MAGIC) != MAGIC {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a slate of another version"));
         }
-        Ok(journal)
+        Ok(slate)
     }
 
     fn get(&self, at: usize) -> u64 {
@@ -374,7 +374,7 @@ impl Journal {
     }
 }
 
-impl Progress for Journal {
+impl Progress for Slate {
     fn writing(&self, file: (u64, u64), size: u64) {
         self.set_mark(file, size);
         self.switch(State { phase: Phase::Writing, ..self.state() });
@@ -386,7 +386,7 @@ impl Progress for Journal {
 }
 
 /// Follows the writing of begun lines at the end.
-pub(super) struct Ending<'j>(&'j Journal);
+pub(super) struct Ending<'j>(&'j Slate);
 
 impl Progress for Ending<'_> {
     fn writing(&self, file: (u64, u64), size: u64) {
@@ -397,7 +397,7 @@ impl Progress for Ending<'_> {
     fn reached(&self, _: usize) {}
 }
 
-impl AsFd for Journal {
+impl AsFd for Slate {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.memory.as_fd()
     }
