@@ -41,7 +41,8 @@ impl Shared {
     /// `InvalidData` for a file of another size, or one that could shrink; what mmap(2) says.
     pub fn open(file: OwnedFd, length: usize) -> io::Result<Shared> {
         let size = rustix::fs::fstat(&file)?.st_size;
-        if u64::try_from(size) != Ok(length as u64) || !rustix::fs::fcntl_get_seals(&file)?.contains(SealFlags::SHRINK) {
+        if u64::try_from(size) != Ok(length as u64) || !rustix::fs::fcntl_get_seals(&file)?.contains(SealFlags::SHRINK)
+        {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "no shared memory of this size"));
         }
         Shared::map(file, length)

@@ -140,6 +140,18 @@ impl Connection {
     /// # Errors
     /// [`ClientError::NotRunning`].
     pub fn open(run_dir: &Path, streams: Streams) -> Result<Connection, ClientError> {
+        for _ in 0..back::ATTEMPTS {
+            if let Some(connection) = Connection::attempt(run_dir, streams)? {
+                return Ok(connection);
+            }
+            // It ended while we came in, and then nobody listens any more; or it was killed, and another follows.
+            std::thread::sleep(back::BETWEEN);
+        }
+        Err(ClientError::NotRunning)
+    }
+
+    /// None: it closed the connection before it said anything.
+    fn attempt(run_dir: &Path, streams: Streams) -> Result<Option<Connection>, ClientError> {
         let socket = connect(run_dir)?;
         let mut talk = Talk { socket, inbox: Inbox::default(), child: None, back: None };
         let hello = Message::Hello { version: 1, streams: streams.bits() | wire::SPEAKS_2 };
@@ -147,9 +159,8 @@ impl Connection {
         let of_supervisor = failed("understand the supervisor");
         let mut greeted = talk.tell(hello).map(|()| true);
         loop {
-            // It ended while we came in, where nothing is answered.
             if !greeted.and_then(|_| talk.wait()).or_else(closed).map_err(failed("greet the supervisor"))? {
-                return Err(ClientError::NotRunning);
+                return Ok(None);
             }
             match talk.inbox.next().map_err(&of_supervisor)? {
                 Some(Message::Welcome { version: 1 }) => break,
@@ -163,7 +174,7 @@ impl Connection {
             greeted = Ok(true);
         }
         talk.back = Some(back);
-        Ok(Connection { talk })
+        Ok(Some(Connection { talk }))
     }
 
     /// Copies both ways until the end. `recorded` is asked for at the end of the container: with true the caller will

@@ -1,15 +1,20 @@
 //! Going on over a supervisor that was killed: connecting to the one that takes its place, and saying what was had.
 
 use super::talk::Talk;
-use super::{ClientError, End, closed, connect, failed};
+use super::{ClientError, End, connect, failed};
 use crate::plan::ExitRecord;
 use crate::wire::{self, DATA_MAX, Inbox, Message};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// How long the one who takes the place may take to answer.
 const PATIENCE: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
+
+/// How often to try when they are killed, one after the other, before they answer.
+pub(super) const ATTEMPTS: u32 = 20;
+pub(super) const BETWEEN: Duration = Duration::from_millis(20);
 
 /// What is needed to come back.
 #[derive(Debug)]
@@ -117,17 +122,27 @@ impl Back {
 impl Talk {
     /// Connects to the supervisor that takes the place of the one that is gone. False when there is none.
     pub(super) fn come_back(&mut self) -> bool {
-        let Some(back) = &self.back else { return false };
-        let Some(hello) = back.hello() else { return false };
-        // How it ended is known, then, and nothing else is to be had.
-        let Ok(socket) = connect(&back.run_dir) else { return false };
-        let mut talk = Talk { socket, inbox: Inbox::default(), child: None, back: None };
-        if talk.tell(hello).is_err() {
-            return false;
+        for _ in 0..ATTEMPTS {
+            let Some((back, hello)) = self.back.as_ref().and_then(|back| Some((back, back.hello()?))) else {
+                return false;
+            };
+            let Ok(socket) = connect(&back.run_dir) else { return false };
+            let mut talk = Talk { socket, inbox: Inbox::default(), child: None, back: None };
+            if talk.tell(hello).is_ok() && self.is_welcome(&mut talk) {
+                self.socket = talk.socket;
+                self.inbox = talk.inbox;
+                return true;
+            }
+            // That one was killed, too; or it belongs to another run, and says nothing to us.
+            std::thread::sleep(BETWEEN);
         }
-        // Welcome, and numbers.
+        false
+    }
+
+    /// Welcome, and numbers.
+    fn is_welcome(&mut self, talk: &mut Talk) -> bool {
         for _ in 0..2 {
-            if !talk.wait_a_while().or_else(closed).unwrap_or(false) {
+            if !talk.wait_a_while().unwrap_or(false) {
                 return false;
             }
             match (talk.inbox.next(), &mut self.back) {
@@ -135,8 +150,6 @@ impl Talk {
                 _ => return false,
             }
         }
-        self.socket = talk.socket;
-        self.inbox = talk.inbox;
         true
     }
 
