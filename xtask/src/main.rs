@@ -9,6 +9,7 @@
 mod bench;
 mod budget;
 mod failure;
+mod previous;
 mod project;
 mod test;
 mod tidy;

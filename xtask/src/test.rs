@@ -6,14 +6,22 @@
 use std::process::Command;
 
 use crate::failure::Failure;
+use crate::previous;
 use crate::project::{self, step};
 
 /// Kills chosen at random, after one at each step; `cargo xtask bench crash` does more.
 const RANDOM_KILLS: &str = "2000";
 
+/// The test that wants a dhow of an earlier commit.
+const TAKEN_OVER: &str = "upgrade::containers_of_the_previous_commit_are_taken_over";
+
 /// Runs all tests, or those whose name has `filter` in it.
 pub(crate) fn run(filter: Option<&str>) -> Result<(), Failure> {
     let metadata = project::metadata()?;
+    let previous = match filter.is_none_or(|filter| TAKEN_OVER.contains(filter)) {
+        true => previous::build(&metadata)?,
+        false => None,
+    };
     // What users get is what is tested end to end: the release build.
     step(project::cargo().args(["build", "--release", "--locked", "--package", "dhow"]))?;
     let dhow = project::built(&metadata, "release", "dhow")?;
@@ -28,6 +36,9 @@ pub(crate) fn run(filter: Option<&str>) -> Result<(), Failure> {
         tests.args(["test", "--workspace", "--all-targets", "--locked", "--no-fail-fast"]);
     }
     tests.args(filter).env("DHOW", &dhow);
+    if let Some(previous) = previous {
+        tests.env("DHOW_PREVIOUS", previous);
+    }
     if !is_root() {
         // cargo starts each test program through this.
         let tuple = project::host_tuple()?.to_uppercase().replace('-', "_");

@@ -1,8 +1,11 @@
-//! Kills commands on containers, their supervisors, or both at once, at random times, and checks what is left.
+//! Kills commands on containers, their supervisors, the keeper, or several of them at once, at random times, and checks what
+//! is left.
 //!
 //! A container is processes, control groups, directories and a row; after any kill, what the row says is true, the
 //! container can be used or removed, and removed it leaves none of these. Commands are not traced here: a tracer would
 //! have to follow into the container, which lives on.
+
+mod talk;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,7 +22,7 @@ use crate::failure::{Failure, violated};
 use crate::mounts;
 use crate::picture::names;
 use crate::prepared::empty;
-use crate::process::{Dhow, Watchdog, tool};
+use crate::process::{Dhow, Done, Watchdog, tool};
 use crate::random::Random;
 use crate::report;
 
@@ -54,15 +57,63 @@ const CASES: &[Case] = &[
     Case { name: "exec", setup: &[RUN], command: "exec cc true" },
     Case { name: "rm", setup: &[CREATE], command: "rm cc" },
     Case { name: "rm-force", setup: &[RUN], command: "rm -f cc" },
+    Case { name: "talk", setup: &[], command: "run --name cc box talk" },
+    Case { name: "talk-detached", setup: &[], command: "run -d --name cc box talk" },
+    Case { name: "talk-terminal", setup: &[], command: "run -d -t --log-driver none --name cc box talk" },
     Case { name: "restart-policy", setup: &[], command: "run -d --restart on-failure:2 --name cc box false" },
 ];
+
+impl Case {
+    fn talks(&self) -> bool {
+        self.command.ends_with("talk")
+    }
+
+    /// Whether all that it says can be read back.
+    fn logs(&self) -> bool {
+        self.talks() && !self.command.contains("--log-driver none")
+    }
+}
 
 /// Whom the kill hits.
 #[derive(Debug, Clone, Copy)]
 enum Hit {
     Command,
     Supervisor,
-    Both,
+    Keeper,
+    CommandAndSupervisor,
+    Watchers,
+    All,
+}
+
+impl Hit {
+    fn choose(random: &mut Random) -> Hit {
+        match random.below(12) {
+            0 | 1 => Hit::Supervisor,
+            2 | 3 => Hit::Keeper,
+            4 | 5 => Hit::CommandAndSupervisor,
+            6 => Hit::Watchers,
+            7 => Hit::All,
+            _ => Hit::Command,
+        }
+    }
+
+    fn is_command(self) -> bool {
+        matches!(self, Hit::Command | Hit::CommandAndSupervisor | Hit::All)
+    }
+
+    fn is_all_watchers(self) -> bool {
+        matches!(self, Hit::Watchers | Hit::All)
+    }
+
+    /// Of the processes beside containers, by the word that they were called with.
+    fn watchers(self) -> &'static [&'static str] {
+        match self {
+            Hit::Command => &[],
+            Hit::Supervisor | Hit::CommandAndSupervisor => &["supervise"],
+            Hit::Keeper => &["keep"],
+            Hit::Watchers | Hit::All => &["supervise", "keep"],
+        }
+    }
 }
 
 /// Runs the plan; true when no promise was broken.
@@ -108,6 +159,10 @@ pub(crate) fn run(plan: &ContainerPlan) -> Result<bool, Failure> {
         kills += killed;
         violations += broken;
     }
+    if let Err(Failure::Violated(text)) = world.retire() {
+        violations += 1;
+        report::violation("end", &text, "dhow-crash containers", &store);
+    }
     lines.push(format!("{kills} kills, {violations} violations, {:.1} s", began.elapsed().as_secs_f64()));
     report::power(&lines);
     // Where it is a mount of our own it ends with this process.
@@ -134,6 +189,10 @@ impl World {
                 _ => {}
             }
         }
+        let talk = root.join("bin/talk");
+        fs::write(&talk, talk::SCRIPT).map_err(Failure::io("write", &talk))?;
+        let runs = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(&talk, runs).map_err(Failure::io("set the mode of", &talk))?;
         tool(std::process::Command::new("tar").arg("-C").arg(&root).arg("-cf").arg(store.join("box.tar")).arg("."))?;
         let live = store.join("live");
         let dhow = Dhow {
@@ -159,7 +218,17 @@ impl World {
     fn duration(&self, case: &Case) -> Result<Duration, Failure> {
         self.set_up(case)?;
         let began = Instant::now();
-        self.dhow.run(case.command)?.or_failed()?;
+        let done = self.dhow.run(case.command)?;
+        if case.talks() {
+            let more = if case.command.contains(" -d ") { talk::TAKES } else { 0 };
+            let took = began.elapsed() + Duration::from_millis(more);
+            if case.logs() {
+                self.heard(Hit::Command, &done, "without a kill")?;
+            }
+            self.remove("without a kill")?;
+            return Ok(took);
+        }
+        done.or_failed()?;
         let took = began.elapsed();
         self.remove("without a kill")?;
         Ok(took)
@@ -183,14 +252,13 @@ impl World {
         let mut random = Random::new(seed, case.name, trial);
         self.set_up(case)?;
         let after = Duration::from_micros(random.below(longest.as_micros() as u64 * 6 / 5));
-        let hit = match random.below(10) {
-            0 | 1 => Hit::Supervisor,
-            2 | 3 => Hit::Both,
-            _ => Hit::Command,
-        };
-        let killed = self.kill(case, hit, after)?;
+        let hit = Hit::choose(&mut random);
         let when = format!("{hit:?} killed after {} us", after.as_micros());
+        let (killed, done) = self.kill(case, hit, after)?;
         let state = self.state(&when)?;
+        if case.logs() {
+            self.heard(hit, &done, &when)?;
+        }
         let repaired = random.chance(50);
         if repaired {
             self.dhow.run("system check --repair")?.or_violated(&when)?;
@@ -204,20 +272,42 @@ impl World {
         Ok(killed)
     }
 
-    fn kill(&self, case: &Case, hit: Hit, after: Duration) -> Result<bool, Failure> {
-        let mut child = self.dhow.spawn(case.command, Stdio::null)?;
+    fn kill(&self, case: &Case, hit: Hit, after: Duration) -> Result<(bool, Done), Failure> {
+        let child = self.dhow.spawn(case.command, Stdio::piped)?;
         thread::sleep(after);
-        let mut killed = false;
-        if matches!(hit, Hit::Supervisor | Hit::Both) {
-            for process in self.processes("supervisors") {
-                killed |= kill(Pid::from_raw(process), Signal::SIGKILL).is_ok();
+        let mut hits: Vec<i32> = hit.watchers().iter().flat_map(|word| self.called(word)).collect();
+        let watchers = !hits.is_empty();
+        hits.extend(hit.is_command().then(|| child.id().cast_signed()));
+        // Stopped first: then none of them sees another one die.
+        for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+            for process in &hits {
+                // An error means that it has just ended; the command is not reaped before it is waited for below.
+                let _ = kill(Pid::from_raw(*process), signal);
             }
         }
-        if matches!(hit, Hit::Command | Hit::Both) {
-            child.kill().map_err(Failure::io("kill", &self.dhow.program))?;
-        }
         let done = self.dhow.finish(case.command, child)?;
-        Ok(killed || done.how.contains("signal: 9"))
+        Ok((watchers || done.how.contains("signal: 9"), done))
+    }
+
+    /// The processes beside containers that were called with this word.
+    fn called(&self, word: &str) -> Vec<i32> {
+        let is_one = |process: &i32| {
+            let words = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+            words.split(|byte| *byte == 0).any(|other| other == word.as_bytes())
+        };
+        self.processes("supervisors").into_iter().filter(is_one).collect()
+    }
+
+    /// With the last container the keeper goes, and the groups.
+    fn retire(&self) -> Result<(), Failure> {
+        let began = Instant::now();
+        while began.elapsed() < SETTLE {
+            if self.processes("").is_empty() && self.parents().is_empty() {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        violated(format!("left with no container there: {:?} {:?}", self.processes(""), self.parents()))
     }
 
     /// The state that the container's row tells; none when there is no container.
@@ -244,7 +334,10 @@ impl World {
         let began = Instant::now();
         while began.elapsed() < SETTLE {
             let done = self.dhow.run("exec cc true")?;
-            if done.success || self.state(when)?.as_deref() != Some("running") {
+            if done.success && !self.called("supervise").is_empty() {
+                return Ok(());
+            }
+            if self.state(when)?.as_deref() != Some("running") {
                 return Ok(());
             }
             thread::sleep(Duration::from_millis(50));
@@ -297,7 +390,9 @@ impl World {
                 left.insert(directory.join(name).display().to_string());
             }
         }
-        for process in self.processes("") {
+        // It waits a moment for the next container.
+        let keepers = self.called("keep");
+        for process in self.processes("").into_iter().filter(|process| !keepers.contains(process)) {
             let words = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
             left.insert(format!("process {process}: {}", String::from_utf8_lossy(&words).replace('\0', " ")));
         }
@@ -307,13 +402,18 @@ impl World {
         Ok(left)
     }
 
+    /// The groups of the store, in any hierarchy.
+    fn parents(&self) -> Vec<PathBuf> {
+        let mounted = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let roots = mounted.lines().filter(|line| line.contains(" - cgroup")).filter_map(|line| line.split(' ').nth(4));
+        let ours = roots.map(|at| Path::new(at).join("dhow").join(&self.store_id));
+        ours.filter(|group| group.is_dir()).collect()
+    }
+
     /// The control groups of containers, in any hierarchy.
     fn groups(&self) -> Vec<PathBuf> {
         let mut groups = Vec::new();
-        let mounted = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        for line in mounted.lines().filter(|line| line.contains(" - cgroup")) {
-            let Some(at) = line.split(' ').nth(4) else { continue };
-            let ours = Path::new(at).join("dhow").join(&self.store_id);
+        for ours in self.parents() {
             let names = names(&ours).unwrap_or_default();
             // Files of the group itself have names with a dot; ids have 64 digits.
             groups.extend(names.into_iter().filter(|name| name.len() == 64).map(|name| ours.join(name)));

@@ -27,6 +27,7 @@ use dhow_supervisor::client::Terminal;
 use dhow_sys::mount::{MountAttrFlags, clone_tree, set_attributes};
 use oci_spec::runtime::{Process, Spec};
 use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -112,6 +113,7 @@ impl Nothing {
 
 /// A container that can be entered.
 struct Entered {
+    id: String,
     pidfd: OwnedFd,
     root: OwnedFd,
     spec: Spec,
@@ -121,7 +123,7 @@ struct Entered {
 
 impl Entered {
     fn open(engine: &Engine, row: &ContainerRow, typed: &str) -> Result<Entered, EngineError> {
-        let not_running = || conflict(format!("container {} is not running", row.id));
+        let not_running = || not_running(&row.id);
         let process = match (status(row), &row.state.process) {
             (Status::Running, Some(process)) => process,
             (Status::Paused, _) => {
@@ -131,7 +133,8 @@ impl Entered {
             _ => return Err(not_running()),
         };
         let pidfd = process::open(process)?.ok_or_else(not_running)?;
-        let root = open_root(process.pid)?;
+        // One that is ending has no root any more.
+        let root = open_root(process.pid)?.ok_or_else(not_running)?;
         // It was the root of this process if the process still is there.
         if process::ended(pidfd.as_fd(), Some(std::time::Duration::ZERO), &crate::Cancel::default())? {
             return Err(not_running());
@@ -142,8 +145,9 @@ impl Entered {
             .map_err(|source| EngineError::BadContainer { id: row.id.clone(), source })?;
         let profile = spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
         let seccomp = profile.map(Filter::compile).transpose()?;
-        let cgroup = Cgroup::beside(&Hierarchies::detect()?, Path::new(&row.cgroup), process.pid)?;
-        Ok(Entered { pidfd, root, spec, seccomp, cgroup })
+        let cgroup = Cgroup::beside(&Hierarchies::detect()?, Path::new(&row.cgroup), process.pid)
+            .map_err(|e| unless_ended(&row.id, pidfd.as_fd(), e.into()))?;
+        Ok(Entered { id: row.id.clone(), pidfd, root, spec, seccomp, cgroup })
     }
 
     /// The process to start.
@@ -164,14 +168,33 @@ impl Entered {
             seccomp: self.seccomp.as_ref(),
             spec: &self.spec,
         };
-        enter(&target, process, stdio).map_err(|e| explain(e.into()))
+        enter(&target, process, stdio).map_err(|e| unless_ended(&self.id, self.pidfd.as_fd(), explain(e.into())))
     }
 }
 
-fn open_root(pid: u32) -> Result<OwnedFd, EngineError> {
+fn open_root(pid: u32) -> Result<Option<OwnedFd>, EngineError> {
     let path = format!("/proc/{pid}/root");
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::openat(CWD, &path, flags, Mode::empty()).map_err(|e| EngineError::io("open", &path, e.into()))
+    match rustix::fs::openat(CWD, &path, flags, Mode::empty()) {
+        Ok(root) => Ok(Some(root)),
+        Err(Errno::NOENT | Errno::SRCH) => Ok(None),
+        Err(e) => Err(EngineError::io("open", &path, e.into())),
+    }
+}
+
+/// What to say of a failure: that the container was ending, if so, and took what came into it along.
+fn unless_ended(id: &str, pidfd: BorrowedFd<'_>, error: EngineError) -> EngineError {
+    match process::ended(pidfd, Some(ENDING), &crate::Cancel::default()) {
+        Ok(true) => not_running(id),
+        Ok(false) | Err(_) => error,
+    }
+}
+
+/// How long a process that has lost its files and groups may take until it counts as ended.
+const ENDING: std::time::Duration = std::time::Duration::from_millis(200);
+
+fn not_running(id: &str) -> EngineError {
+    conflict(format!("container {id} is not running"))
 }
 
 fn conflict(message: String) -> EngineError {

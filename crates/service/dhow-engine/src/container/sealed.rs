@@ -47,12 +47,14 @@ pub fn seal(words: impl IntoIterator<Item = OsString>) -> EngineError {
 /// Of such a mount; of starting it.
 pub fn send_on(words: impl IntoIterator<Item = OsString>, output: OwnedFd) -> io::Result<Child> {
     let (mut command, _kept) = command(words)?;
-    command.stdin(Stdio::null()).stdout(output).spawn()
+    // Not in the group that the end of the caller's session is told to.
+    command.stdin(Stdio::null()).stdout(output).process_group(0).spawn()
 }
 
 /// This program on a read-only mount, to be executed with these words; what has to stay open until then.
-pub(super) fn command(words: impl IntoIterator<Item = OsString>) -> io::Result<(Command, [OwnedFd; 2])> {
-    let mount = read_only()?;
+pub(super) fn command(words: impl IntoIterator<Item = OsString>) -> io::Result<(Command, Kept)> {
+    // One that runs from such a mount has no path that another could be made of, and needs none.
+    let mount = if is_sealed() { None } else { Some(read_only()?) };
     // Not close-on-exec: it is for the program that is executed.
     let aside = rustix::fs::memfd_create(c"dhow-words", MemfdFlags::empty())?;
     let mut file = File::from(aside);
@@ -61,9 +63,16 @@ pub(super) fn command(words: impl IntoIterator<Item = OsString>) -> io::Result<(
         file.write_all(&[0])?;
     }
     file.rewind()?;
-    let mut command = Command::new(format!("/proc/self/fd/{}", mount.as_raw_fd()));
+    let program = mount.as_ref().map(|mount| format!("/proc/self/fd/{}", mount.as_raw_fd()));
+    let mut command = Command::new(program.as_deref().unwrap_or(super::PROGRAM));
     command.arg0("dhow").args(ASIDE).arg(file.as_raw_fd().to_string());
-    Ok((command, [mount, file.into()]))
+    Ok((command, Kept { _mount: mount, _words: file }))
+}
+
+/// Descriptors of the program that is to be executed and of its words.
+pub(super) struct Kept {
+    _mount: Option<OwnedFd>,
+    _words: File,
 }
 
 /// The words that this program was called with, given those behind its name: those that were put aside, if so.

@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use std::ffi::OsString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
 use std::process::Stdio as Streams;
 
 /// What an end is told as that nobody could see, as with containers.
@@ -90,7 +91,9 @@ pub(super) fn leave_behind(
     let rest = ["internal", "hold", &session.row.id, &session.id].map(OsString::from);
     let (mut command, _kept) = sealed::command(words.into_iter().chain(rest)).map_err(failed)?;
     let pidfd = running.pidfd.try_clone().map_err(failed)?;
-    command.current_dir("/").stdin(master).stdout(pidfd).stderr(Streams::null());
+    // Not in the group that the end of the caller's session is told to.
+    command.current_dir("/").process_group(0);
+    command.stdin(master).stdout(pidfd).stderr(Streams::null());
     command.spawn().map_err(failed).map(drop)
 }
 

@@ -8,7 +8,6 @@ use std::os::fd::AsFd as _;
 
 pub(super) fn run(globals: &Globals, rest: &[OsString]) -> Ended {
     let [id, exec] = rest else { return Err(Failure::plain("dhow: internal hold takes two ids")) };
-    let _ = rustix::process::setsid();
     let taken = std::io::stdin().as_fd().try_clone_to_owned();
     let master = taken.map_err(|e| Failure::error(format!("cannot take the terminal: {e}")))?;
     let gone = container::hold(master, std::io::stdout().as_fd(), &global::text(id), &global::text(exec))?;

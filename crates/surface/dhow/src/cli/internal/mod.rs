@@ -18,7 +18,6 @@ pub(super) fn run(globals: &Globals, words: &[OsString]) -> Ended {
         Some("again") => again::run(globals, rest),
         // A command that goes on alone: it is called as it was typed.
         Some("background") => {
-            let _ = rustix::process::setsid();
             let (globals, words) = super::global::parse(rest.to_vec())?;
             super::dispatch(&globals.in_background(), words)
         }
