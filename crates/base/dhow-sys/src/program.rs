@@ -30,6 +30,17 @@ pub fn give_back() {
 mod tests {
     #[test]
     fn the_program_goes_on_as_it_was() {
+        // Other tests, in other threads, would bring in what they run on.
+        let own = std::env::current_exe().unwrap();
+        let alone = ["program::tests::alone", "--exact", "--ignored", "--test-threads=1"];
+        let output = std::process::Command::new(own).args(alone).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+    }
+
+    #[test]
+    #[ignore = "run by the other one, in a process of its own"]
+    fn alone() {
         static CONSTANTS: [u64; 1024] = [0x5ca1_ab1e; 1024];
         static mut WRITTEN: u64 = 0;
         // SAFETY: nobody else knows of it.
