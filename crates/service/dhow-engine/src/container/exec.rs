@@ -226,13 +226,14 @@ impl<'e> Session<'e> {
     fn begin(&self, typed: &str, request: &ExecRequest) -> Result<Entered, EngineError> {
         let entered = Entered::open(self.engine, &self.row, typed)?;
         let (now, command) = (self.engine.now(), request.command.join(" "));
-        self.engine.state.write(Durability::Crash, |w| {
+        let told = self.engine.state.write(Durability::Crash, |w| {
             for action in ["exec_create", "exec_start"] {
                 let more = [("execID", self.id.clone())];
                 events::record(w, now, &self.row, &self.stored, format!("{action}: {command}"), &more)?;
             }
-            Ok::<_, EngineError>(())
-        })?;
+            Ok(())
+        });
+        unless_full(told)?;
         Ok(entered)
     }
 
@@ -244,7 +245,15 @@ impl<'e> Session<'e> {
 fn tell_end(engine: &Engine, row: &ContainerRow, stored: &Stored, id: &str, code: i32) -> Result<(), EngineError> {
     let more = [("execID", id.to_owned()), ("exitCode", code.to_string())];
     let now = engine.now();
-    engine.state.write(Durability::Crash, |w| events::record(w, now, row, stored, "exec_die", &more))
+    unless_full(engine.state.write(Durability::Crash, |w| events::record(w, now, row, stored, "exec_die", &more)))
+}
+
+/// On a full disk nothing is told: who enters a container there may be about to make room.
+fn unless_full(told: Result<(), EngineError>) -> Result<(), EngineError> {
+    match told {
+        Err(error) if error.is_full() => Ok(()),
+        other => other,
+    }
 }
 
 fn hex_id() -> Result<String, EngineError> {
