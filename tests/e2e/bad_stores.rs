@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::chown;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::harness::{Disk, Layer, Layout, Store, path, run};
+use crate::harness::{Containers, Disk, Layer, Layout, Store, eventually, path, run};
 
 /// Bytes that no compression makes smaller.
 fn noise(length: usize, seed: u64) -> Vec<u8> {
@@ -153,4 +153,42 @@ fn an_interrupt_leaves_nothing() {
     }
     store.dhow(&["load", "-i", path(&file)]).ok();
     store.assert_sound();
+}
+
+/// Fills a disk with a file of somebody else's, to the last block.
+fn fill(disk: &Disk) {
+    let mut filler = fs::File::create(disk.path().join("filler")).unwrap();
+    for size in [1 << 20, 4096] {
+        let block = vec![1u8; size];
+        while std::io::Write::write_all(&mut filler, &block).is_ok() {}
+    }
+}
+
+#[test]
+fn on_a_full_disk_containers_end_and_everything_can_be_removed() {
+    for disk in [Disk::tmpfs(48), Disk::ext4(64)] {
+        let box_ = Containers::in_store(Store::with_root(&disk.path().join("root")));
+        let client = box_
+            .command(&["run", "-i", "--name", "ends", "box", "sh", "-c", "read x; exit 3"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        for name in ["talks", "idle"] {
+            box_.detached(name, "while :; do echo a line of a log that has no room; sleep 0.01; done");
+        }
+        eventually("all three run", || box_.dhow(&["ps", "-q"]).lines().len() == 3);
+        fill(&disk);
+        let ended = client.wait_with_output().unwrap();
+        assert_eq!(ended.status.code(), Some(3), "{}", String::from_utf8_lossy(&ended.stderr));
+        assert_eq!(box_.dhow(&["ps", "-a"]).lines().len(), 4, "it can be looked at");
+        box_.dhow(&["stop", "-t", "0", "idle"]).ok();
+        box_.dhow(&["rm", "-f", "talks"]).ok();
+        box_.dhow(&["rm", "idle", "ends"]).ok();
+        box_.dhow(&["image", "prune", "-f"]).ok();
+        box_.dhow(&["rmi", "box"]).ok();
+        box_.assert_empty();
+        fs::remove_file(disk.path().join("filler")).unwrap();
+        box_.assert_nothing_left();
+    }
 }

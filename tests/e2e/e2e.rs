@@ -11,8 +11,10 @@ mod harness;
 
 mod applications;
 mod bad_archives;
+mod bad_input;
 mod bad_layers;
 mod bad_stores;
+mod crowds;
 mod events;
 mod exec;
 mod import;

@@ -38,24 +38,6 @@ fn a_container_outlives_its_supervisor() {
 }
 
 #[test]
-fn the_client_of_a_dead_supervisor_is_told() {
-    let box_ = Containers::new();
-    let client = box_
-        .command(&["run", "--name", "on", "box", "sh", "-c", "echo up; sleep 1.5"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    eventually("it is up", || box_.dhow(&["logs", "on"]).stdout.contains("up"));
-    kill(supervisor(&box_, "on"), Signal::SIGKILL).unwrap();
-    let ended = client.wait_with_output().unwrap();
-    assert_eq!(ended.status.code(), Some(255));
-    assert!(String::from_utf8_lossy(&ended.stderr).contains("exit status of the container is lost"));
-    assert_eq!(box_.shown("on", "{{.State.ExitCode}}"), "255");
-}
-
-#[test]
 fn a_container_to_be_removed_is_removed_though_its_supervisor_died() {
     let box_ = Containers::new();
     box_.dhow(&["run", "-d", "--rm", "--name", "on", "box", "sleep", "0.5"]).ok();

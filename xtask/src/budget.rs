@@ -21,14 +21,14 @@ use crate::project::{self, output, step};
 /// What `dhow run --rm --network none IMAGE true` may take, all its processes together but for the container's own
 /// program: as [`MEASURED`] and a tenth, for kernels, C libraries and the number of control group hierarchies differ. Who
 /// makes it cheaper lowers this.
-const CALLS: u64 = 1_850;
+const CALLS: u64 = 1_980;
 
 /// Ditto, the container's own program included, which is busybox: not measured yet on a machine that counts them, but by
 /// steps under ptrace, which count each turn of a `rep` instruction.
 const INSTRUCTIONS: u64 = 10_000_000;
 
 /// When, and what it was then (nine hierarchies of version 1 and an empty version 2, a store in memory).
-const MEASURED: &str = "2026-11-21: 1,758 calls";
+const MEASURED: &str = "2026-11-21: 1,800 calls, the keeper there already";
 
 const IMAGE: &str = "localhost/budget:1";
 

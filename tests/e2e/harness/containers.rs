@@ -18,20 +18,24 @@ pub(crate) struct Containers(Store);
 
 impl Containers {
     pub(crate) fn new() -> Containers {
-        Containers::made(|command| command)
+        Containers::in_store(Store::new())
+    }
+
+    /// In a store that lies where the test wants it.
+    pub(crate) fn in_store(store: Store) -> Containers {
+        Containers::made(store, |command| command)
     }
 
     /// In a store that another dhow has made.
     pub(crate) fn made_by(program: &Path) -> Containers {
-        Containers::made(|command| {
+        Containers::made(Store::new(), |command| {
             let mut other = Command::new(program);
             other.args(command.get_args());
             other
         })
     }
 
-    fn made(by: impl Fn(Command) -> Command) -> Containers {
-        let store = Store::new();
+    fn made(store: Store, by: impl Fn(Command) -> Command) -> Containers {
         let rootfs = store.folder().file("box.tar", tar());
         let words = ["import", "-c", "CMD [\"sh\"]", "-c", "ENV PATH=/bin FROM=image", super::path(&rootfs), "box"];
         run(&mut by(store.command(&words))).ok();

@@ -15,6 +15,7 @@ pub mod passing;
 pub mod pidfd;
 pub mod process;
 pub mod procfs;
+pub mod program;
 mod raw;
 pub mod schedule;
 pub mod seccomp;

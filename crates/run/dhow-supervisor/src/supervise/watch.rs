@@ -144,6 +144,9 @@ impl Watch {
         // Their last words may be here already.
         let heard = vec![(false, false, false); self.clients.len()];
         self.serve_clients(&heard);
+        if self.lean {
+            dhow_sys::program::give_back();
+        }
         let settled = Instant::now() + SETTLED;
         while let Ok(ready) = self.wait(settled) {
             if ready.ended {

@@ -145,7 +145,8 @@ impl Entered {
             .map_err(|source| EngineError::BadContainer { id: row.id.clone(), source })?;
         let profile = spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref());
         let seccomp = profile.map(Filter::compile).transpose()?;
-        let cgroup = Cgroup::beside(&Hierarchies::detect()?, Path::new(&row.cgroup), process.pid)?;
+        let cgroup = Cgroup::beside(&Hierarchies::detect()?, Path::new(&row.cgroup), process.pid)
+            .map_err(|e| unless_ended(&row.id, pidfd.as_fd(), e.into()))?;
         Ok(Entered { id: row.id.clone(), pidfd, root, spec, seccomp, cgroup })
     }
 
@@ -167,15 +168,7 @@ impl Entered {
             seccomp: self.seccomp.as_ref(),
             spec: &self.spec,
         };
-        enter(&target, process, stdio).map_err(|e| match self.has_ended() {
-            // It took what had just come into it along.
-            true => not_running(&self.id),
-            false => explain(e.into()),
-        })
-    }
-
-    fn has_ended(&self) -> bool {
-        process::ended(self.pidfd.as_fd(), Some(std::time::Duration::ZERO), &crate::Cancel::default()).unwrap_or(false)
+        enter(&target, process, stdio).map_err(|e| unless_ended(&self.id, self.pidfd.as_fd(), explain(e.into())))
     }
 }
 
@@ -188,6 +181,17 @@ fn open_root(pid: u32) -> Result<Option<OwnedFd>, EngineError> {
         Err(e) => Err(EngineError::io("open", &path, e.into())),
     }
 }
+
+/// What to say of a failure: that the container was ending, if so, and took what came into it along.
+fn unless_ended(id: &str, pidfd: BorrowedFd<'_>, error: EngineError) -> EngineError {
+    match process::ended(pidfd, Some(ENDING), &crate::Cancel::default()) {
+        Ok(true) => not_running(id),
+        Ok(false) | Err(_) => error,
+    }
+}
+
+/// How long a process that has lost its files and groups may take until it counts as ended.
+const ENDING: std::time::Duration = std::time::Duration::from_millis(200);
 
 fn not_running(id: &str) -> EngineError {
     conflict(format!("container {id} is not running"))
@@ -222,13 +226,14 @@ impl<'e> Session<'e> {
     fn begin(&self, typed: &str, request: &ExecRequest) -> Result<Entered, EngineError> {
         let entered = Entered::open(self.engine, &self.row, typed)?;
         let (now, command) = (self.engine.now(), request.command.join(" "));
-        self.engine.state.write(Durability::Crash, |w| {
+        let told = self.engine.state.write(Durability::Crash, |w| {
             for action in ["exec_create", "exec_start"] {
                 let more = [("execID", self.id.clone())];
                 events::record(w, now, &self.row, &self.stored, format!("{action}: {command}"), &more)?;
             }
-            Ok::<_, EngineError>(())
-        })?;
+            Ok(())
+        });
+        unless_full(told)?;
         Ok(entered)
     }
 
@@ -240,7 +245,15 @@ impl<'e> Session<'e> {
 fn tell_end(engine: &Engine, row: &ContainerRow, stored: &Stored, id: &str, code: i32) -> Result<(), EngineError> {
     let more = [("execID", id.to_owned()), ("exitCode", code.to_string())];
     let now = engine.now();
-    engine.state.write(Durability::Crash, |w| events::record(w, now, row, stored, "exec_die", &more))
+    unless_full(engine.state.write(Durability::Crash, |w| events::record(w, now, row, stored, "exec_die", &more)))
+}
+
+/// On a full disk nothing is told: who enters a container there may be about to make room.
+fn unless_full(told: Result<(), EngineError>) -> Result<(), EngineError> {
+    match told {
+        Err(error) if error.is_full() => Ok(()),
+        other => other,
+    }
 }
 
 fn hex_id() -> Result<String, EngineError> {

@@ -47,7 +47,7 @@ fn send(engine: &Engine, container: &str, signal: i32) -> Result<(), EngineError
         return Err(not_running());
     }
     if ends && status(&row) == Status::Paused {
-        unpause::thaw(&row)?;
+        unpause::thaw_to_end(&row)?;
     }
     if signal == signal::KILL {
         wait::until_ended(engine, &row)?;

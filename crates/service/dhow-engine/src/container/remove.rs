@@ -112,7 +112,7 @@ fn end(engine: &Engine, row: &ContainerRow) -> Result<Option<ContainerRow>, Engi
     {
         process::kill(pidfd.as_fd())?;
         if status(row) == Status::Paused {
-            super::unpause::thaw(row)?;
+            super::unpause::thaw_to_end(row)?;
         }
     }
     wait::until_ended(engine, row)

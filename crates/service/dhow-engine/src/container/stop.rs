@@ -75,7 +75,7 @@ pub(super) fn stop_locked(
     let stand_in = finite.and_then(|grace| StandIn::start(engine, row, grace));
     process::send(pidfd.as_fd(), number)?;
     if status(row) == Status::Paused {
-        unpause::thaw(row)?;
+        unpause::thaw_to_end(row)?;
         engine.state.write(Durability::Crash, |w| events::record(w, engine.now(), row, &stored, "unpause", &[]))?;
     }
     if !process::ended(pidfd.as_fd(), grace, &engine.cancel)? {
@@ -129,7 +129,7 @@ pub fn finish_stop(engine: &Engine, container: &str, started: i64, grace: Durati
     {
         process::kill(pidfd.as_fd())?;
         if status(&again(engine, &row.id)?) == Status::Paused {
-            unpause::thaw(&row)?;
+            unpause::thaw_to_end(&row)?;
         }
     }
     Ok(())

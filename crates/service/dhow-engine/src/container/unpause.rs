@@ -1,6 +1,7 @@
 //! `unpause`: the processes of a container go on.
 
 use super::pause::change;
+use super::process;
 use super::resolve::{again, find_settled};
 use super::stored::status;
 use crate::{Engine, EngineError};
@@ -28,6 +29,15 @@ pub fn unpause(engine: &Engine, container: &str) -> Result<(), EngineError> {
 /// Lets the processes go on, whatever the row says.
 pub(super) fn thaw(row: &ContainerRow) -> Result<(), EngineError> {
     Ok(cgroup(row)?.freeze(false)?)
+}
+
+/// The same of one that was sent a signal, of which it may have ended by now, and its group be gone.
+pub(super) fn thaw_to_end(row: &ContainerRow) -> Result<(), EngineError> {
+    let Err(error) = thaw(row) else { return Ok(()) };
+    match row.state.process.as_ref().map(process::alive).transpose()? {
+        Some(true) => Err(error),
+        Some(false) | None => Ok(()),
+    }
 }
 
 /// The control group of a container that runs.
