@@ -80,12 +80,14 @@ impl Launcher {
             return Err(failed("write the plan")(io::ErrorKind::FileTooLarge.into()));
         }
         let mut talk = self.talk.take().expect("only launching takes it, and uses this up");
+        let mut speaks = 1;
         let waiting = talk.present(&json, &descriptors, attach).and_then(|()| {
             drop(descriptors);
             loop {
                 match talk.hear()? {
                     Said::Waiting { pid, start_time } => return Ok((pid, start_time)),
                     Said::Failed(failure) => return Err(Cause::Failure(failure)),
+                    Said::Welcome(version) => speaks = version,
                     Said::Other => {}
                 }
             }
@@ -93,7 +95,13 @@ impl Launcher {
         match waiting {
             Ok((pid, start_time)) => {
                 let back = Back::new(&plan.run_dir, attach.bits()).since_the_start(pid, start_time);
-                Ok(Waiting { pid, start_time, id: plan.id.clone(), back: Some(back), talk: Some(talk) })
+                Ok(Waiting {
+                    pid,
+                    start_time,
+                    id: plan.id.clone(),
+                    back: (speaks >= 2).then_some(back),
+                    talk: Some(talk),
+                })
             }
             Err(cause) => Err(talk.explain(cause, &plan.id)),
         }
@@ -145,7 +153,7 @@ impl Waiting {
         talk.back = self.back.take();
         let outcome = talk.tell(Message::Go).map_err(Cause::from).and_then(|()| match talk.hear()? {
             Said::Failed(failure) => Err(Cause::Failure(failure)),
-            Said::Waiting { .. } | Said::Other => Ok(()),
+            Said::Waiting { .. } | Said::Welcome(_) | Said::Other => Ok(()),
         });
         match outcome {
             Ok(()) => Ok(Connection { talk }),

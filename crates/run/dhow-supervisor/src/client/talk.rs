@@ -11,8 +11,13 @@ use std::process::Child;
 
 /// What a supervisor says while it starts a container.
 pub(super) enum Said {
-    Waiting { pid: u32, start_time: u64 },
+    Waiting {
+        pid: u32,
+        start_time: u64,
+    },
     Failed(Failure),
+    /// The version that it speaks.
+    Welcome(u32),
     Other,
 }
 
@@ -94,6 +99,7 @@ impl Talk {
         }
         Ok(match self.inbox.next()? {
             Some(Message::Waiting { pid, start_time }) => Said::Waiting { pid, start_time },
+            Some(Message::Welcome { version }) => Said::Welcome(version),
             Some(Message::Failed(bytes)) => Said::Failed(serde_json::from_slice(bytes).map_err(io::Error::from)?),
             _ => Said::Other,
         })
