@@ -22,6 +22,7 @@
 
 pub mod address;
 pub mod error;
+pub mod ipam;
 pub mod link;
 pub mod mac;
 pub mod netlink;
