@@ -1,6 +1,7 @@
 //! The errors of this crate: what was tried, on what, and what the kernel said.
 
 use crate::netlink::Failure;
+use crate::ports::Port;
 use dhow_spec::{Classify, Kind};
 use std::io;
 
@@ -45,6 +46,12 @@ pub enum NetworkError {
         value: String,
         /// What is wrong with it.
         problem: String,
+    },
+    /// Another container has the same port of the same address.
+    #[error("Bind for {}:{} failed: port is already allocated", port.address(), port.port())]
+    PortTaken {
+        /// The port that was to be published.
+        port: Port,
     },
     /// The kernel was built without what is needed.
     #[error("this kernel has no {feature}")]
@@ -96,6 +103,7 @@ impl Classify for NetworkError {
     fn kind(&self) -> Kind {
         match self {
             NetworkError::Kernel { .. } | NetworkError::System { .. } => kind_of(self.errno()),
+            NetworkError::PortTaken { .. } => Kind::Conflict,
             NetworkError::Missing { .. } => Kind::NotFound,
             NetworkError::Invalid { .. } => Kind::Invalid,
             NetworkError::Unsupported { .. } => Kind::Unsupported,

@@ -22,11 +22,13 @@
 
 pub mod address;
 pub mod error;
+pub mod firewall;
 pub mod ipam;
 pub mod link;
 pub mod mac;
 pub mod netlink;
 pub mod netns;
+pub mod ports;
 pub mod route;
 pub mod subnet;
 
