@@ -130,24 +130,39 @@ impl Firewall {
     /// `PortTaken` when another container has the same port of the same address; `Missing` without a table (then
     /// [`Firewall::rebuild`]); what the kernel says else. Nothing is changed then.
     pub fn change(&mut self, remove: &[Port], add: &[Port]) -> Result<(), NetworkError> {
-        let Err(error) = self.try_change(None, remove, add) else { return Ok(()) };
-        let mut error = error;
-        for _ in 0..TRIES {
-            let errno = error.errno().map(Errno::from_raw_os_error);
-            if !matches!(errno, Some(Errno::NOENT | Errno::BUSY | Errno::EXIST | Errno::RESTART)) {
-                return Err(error);
+        for _ in 1..TRIES {
+            match self.change_once(remove, add) {
+                // Somebody else changed something between our look and our change.
+                Err(error) if error.errno() == Some(Errno::RESTART.raw_os_error()) => {}
+                other => return other,
             }
-            let generation = self.generation()?;
-            let present = self.ports()?;
-            let remove: Vec<_> = remove.iter().filter(|port| present.contains(port)).copied().collect();
-            let taken = |port: &&Port| present.iter().any(|other| port.conflicts(other) && !remove.contains(other));
-            if let Some(port) = add.iter().filter(|port| !present.contains(port)).find(taken) {
-                return Err(NetworkError::PortTaken { port: *port });
+        }
+        self.change_once(remove, add)
+    }
+
+    fn change_once(&mut self, remove: &[Port], add: &[Port]) -> Result<(), NetworkError> {
+        // An element is deleted by its key, so first it is looked whether it is still the one that is meant.
+        let generation = if remove.is_empty() { None } else { Some(self.generation()?) };
+        let mut present = Vec::new();
+        for port in remove {
+            if inspect::target(&mut self.socket, &self.table, port)? == Some(port.to()) {
+                present.push(*port);
             }
-            match self.try_change(Some(generation), &remove, add) {
-                Ok(()) => return Ok(()),
-                Err(again) => error = again,
+        }
+        let Err(error) = self.try_change(generation, &present, add) else { return Ok(()) };
+        match error.errno().map(Errno::from_raw_os_error) {
+            Some(Errno::NOENT) => {
+                self.ports()?; // says so when it is the table that is missing
             }
+            Some(Errno::BUSY | Errno::EXIST) => {
+                for port in add {
+                    let other = inspect::target(&mut self.socket, &self.table, port)?;
+                    if other.is_some_and(|to| to != port.to()) && !present.iter().any(|gone| gone.conflicts(port)) {
+                        return Err(NetworkError::PortTaken { port: *port });
+                    }
+                }
+            }
+            _ => {}
         }
         Err(error)
     }

@@ -31,6 +31,7 @@ pub mod netns;
 pub mod ports;
 pub mod route;
 pub mod subnet;
+pub mod sysctl;
 
 pub use error::NetworkError;
 pub use mac::Mac;

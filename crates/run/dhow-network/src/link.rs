@@ -188,6 +188,24 @@ pub fn set_master(socket: &mut Socket, name: &str, bridge: Option<u32>) -> Resul
     change(socket, name, "set the bridge of link", 0, 0, |message| message.number(IFLA_MASTER, bridge.unwrap_or(0)))
 }
 
+/// Lets a link of a bridge get back what came in by it. A container that reaches its own published port needs that where
+/// br_netfilter translates ahead of the bridge ([`crate::sysctl::bridges_call_the_firewall`]).
+///
+/// # Errors
+/// As [`set_up`]; `EINVAL` for a link that is in no bridge.
+pub fn set_hairpin(socket: &mut Socket, name: &str, on: bool) -> Result<(), NetworkError> {
+    const IFLA_INFO_SLAVE_KIND: u16 = 4;
+    const IFLA_INFO_SLAVE_DATA: u16 = 5;
+    const IFLA_BRPORT_MODE: u16 = 4;
+    let mut message = Message::new(RTM_NEWLINK, 0).fixed(&info(0, 0, 0));
+    message.text(IFLA_IFNAME, name);
+    message.nest(IFLA_LINKINFO, |message| {
+        message.text(IFLA_INFO_SLAVE_KIND, "bridge");
+        message.nest(IFLA_INFO_SLAVE_DATA, |message| message.attribute(IFLA_BRPORT_MODE, &[on.into()]));
+    });
+    socket.request(message).map_err(NetworkError::kernel("set the hairpin mode of link", name))
+}
+
 /// Sets the largest packet, in bytes.
 ///
 /// # Errors

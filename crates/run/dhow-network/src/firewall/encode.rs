@@ -114,6 +114,13 @@ pub(super) fn new_set(table: &str, set: &Set, id: u32) -> Message {
         message.number_be(7, length(&set.value));
     }
     message.number_be(10, id);
+    if set.key == [Type::Link] {
+        // Names are in the machine's order, and nft reads them the wrong way round unless it is told so: its attribute 0
+        // (the byte order of the key) of 4 bytes, 1 for the machine's.
+        let mut user_data = vec![0, 4];
+        user_data.extend(1u32.to_ne_bytes());
+        message.attribute(13, &user_data);
+    }
     message
 }
 

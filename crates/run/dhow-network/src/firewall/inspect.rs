@@ -2,6 +2,7 @@
 
 use super::encode::{self, INET, kind};
 use super::is_missing;
+use super::plan::{element_of, map_of};
 use super::ruleset::{Chain, Rule, Ruleset, Set};
 use crate::NetworkError;
 use crate::netlink::{Attributes, Message, Received, Socket, attributes, flag};
@@ -113,13 +114,42 @@ pub(super) fn ports(socket: &mut Socket, table: &str) -> Result<Vec<Port>, Netwo
     Ok(all)
 }
 
+/// Where a port of the host leads now; none when it is not published, or there is no table.
+pub(super) fn target(socket: &mut Socket, table: &str, port: &Port) -> Result<Option<SocketAddr>, NetworkError> {
+    let element = element_of(port);
+    let Some(message) = encode::elements(kind::GET_ELEMENT, table, map_of(port), [&element]).pop() else {
+        return Ok(None);
+    };
+    let mut value = None;
+    let result = socket.exchange(message, |received| {
+        let found = || received.split::<4>()?.1.get(3)?.nested().next();
+        value = value.take().or_else(|| member(found()?.nested())).filter(|_| received.kind == kind::NEW_ELEMENT);
+    });
+    match result {
+        Ok(()) => Ok(value.and_then(|(_, value)| address_and_port(&value, element_size(port)))),
+        Err(failure) if is_missing(&failure) => Ok(None),
+        Err(failure) => Err(NetworkError::kernel("look for port", port.to_string())(failure)),
+    }
+}
+
+fn element_size(port: &Port) -> usize {
+    usize::from(port.family().bits() / 8)
+}
+
+fn number(bytes: &[u8]) -> Option<u16> {
+    Some(u16::from_be_bytes(bytes.first_chunk::<2>().copied()?))
+}
+
+fn address_and_port(value: &[u8], size: usize) -> Option<SocketAddr> {
+    let (address, port) = value.split_at_checked(size)?;
+    Some(SocketAddr::new(from_octets(address)?, number(port)?))
+}
+
 fn port(key: &[u8], value: &[u8], size: usize, specific: bool) -> Option<Port> {
-    let number = |bytes: &[u8]| Some(u16::from_be_bytes(bytes.first_chunk::<2>().copied()?));
-    let (target, to) = value.split_at_checked(size)?;
     let protocol = Protocol::from_number(*key.first()?)?;
     let (address, rest) = key.get(4..)?.split_at_checked(if specific { size } else { 0 })?;
     let address = if specific { from_octets(address)? } else { from_octets(&vec![0; size])? };
-    Port::new(protocol, address, number(rest)?, SocketAddr::new(from_octets(target)?, number(to)?))
+    Port::new(protocol, address, number(rest)?, address_and_port(value, size)?)
 }
 
 /// What differs.

@@ -5,5 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "tests")]
 
+mod firewall;
 mod links;
 mod netns;
+mod world;
