@@ -21,6 +21,7 @@
 //! ```
 
 pub mod address;
+pub mod conntrack;
 pub mod error;
 pub mod firewall;
 pub mod ipam;

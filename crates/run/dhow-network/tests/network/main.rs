@@ -5,7 +5,10 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "tests")]
 
+mod conntrack;
 mod firewall;
 mod links;
 mod netns;
+mod ports;
+mod times;
 mod world;
