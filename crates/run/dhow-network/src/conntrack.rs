@@ -50,17 +50,29 @@ struct Flow {
 /// Forgets the flows of UDP (and SCTP) that were sent to these ports of the host, and tells how many. To be called after
 /// the ports were changed, for those that came and for those that went.
 ///
+/// The kernel goes through its whole table for it, tens of milliseconds where that is large: once for each family that
+/// has such ports, and off the path that somebody waits for.
+///
 /// # Errors
 /// What the kernel says, but for flows that ended meanwhile.
 pub fn forget_ports(socket: &mut Socket, ports: &[Port]) -> Result<usize, NetworkError> {
     let mut forgotten = 0;
-    for port in ports.iter().filter(|port| port.protocol() != Protocol::Tcp) {
+    for family in [Family::V4, Family::V6] {
+        let remembered = |port: &&Port| port.protocol() != Protocol::Tcp && port.family() == family;
+        let ports: Vec<_> = ports.iter().filter(remembered).collect();
+        let only = match ports[..] {
+            [] => continue,
+            [one] => Some(one),
+            _ => None,
+        };
         let sent_to = |flow: &Flow| {
             let to = &flow.original;
-            (to.protocol, to.port) == (port.protocol().number(), port.port())
-                && (port.address().is_unspecified() || to.destination == port.address())
+            ports.iter().any(|port| {
+                (to.protocol, to.port) == (port.protocol().number(), port.port())
+                    && (port.address().is_unspecified() || to.destination == port.address())
+            })
         };
-        forgotten += forget(socket, port.family(), Some(port), sent_to)?;
+        forgotten += forget(socket, family, only, sent_to)?;
     }
     Ok(forgotten)
 }

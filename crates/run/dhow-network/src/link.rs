@@ -50,6 +50,19 @@ const IFF_RUNNING: u32 = 0x40;
 /// The longest name of a link, in bytes.
 pub const NAME_MAX: usize = 15;
 
+/// The bridge of the default network of the default store.
+pub const DEFAULT_BRIDGE: &str = "dhow0";
+
+/// The name of a network's bridge: `dh-` and the first 12 digits of its id.
+pub fn bridge_name(network: &str) -> String {
+    format!("dh-{}", network.get(..12).unwrap_or(network))
+}
+
+/// The name of the host's end of a container's wire: `dv` and the first 11 digits of the endpoint's id.
+pub fn veth_name(endpoint: &str) -> String {
+    format!("dv{}", endpoint.get(..11).unwrap_or(endpoint))
+}
+
 /// A link, as the kernel describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout, reason = "tests")]
 
 mod conntrack;
+mod corpus;
 mod firewall;
 mod links;
 mod netns;
