@@ -199,7 +199,7 @@ fn expression(list: &mut Message, name: &str, fill: impl FnOnce(&mut Message)) {
 
 /// The kernel's number of a register that begins behind so many words of 32 bits: the one that it lists, too.
 fn register(word: usize) -> u32 {
-    let number = if word % 4 == 0 { 1 + word / 4 } else { 8 + word };
+    let number = if word.is_multiple_of(4) { 1 + word / 4 } else { 8 + word };
     u32::try_from(number).expect("there are 16 words")
 }
 

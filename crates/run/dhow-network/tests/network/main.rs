@@ -10,6 +10,8 @@ mod corpus;
 mod firewall;
 mod links;
 mod netns;
+mod packets;
 mod ports;
+mod sysctl;
 mod times;
 mod world;

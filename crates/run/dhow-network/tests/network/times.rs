@@ -76,11 +76,13 @@ fn times_of_wires_and_ports() {
             route::add(&mut inside, &Route::default_via("172.18.0.1".parse().unwrap(), eth0)).unwrap();
             route::add(&mut inside, &Route::default_via("fd00:b::1".parse().unwrap(), eth0)).unwrap();
         });
-        times.took("nft: whole table, 1 network", || firewall.rebuild(&plan(&[network.clone()], &[])).unwrap());
+        times.took("nft: whole table, 1 network", || {
+            firewall.rebuild(&plan(std::slice::from_ref(&network), &[])).unwrap()
+        });
         let one = port(Tcp, "0.0.0.0:8080", "172.18.0.2:80");
         times.took("nft: add a port", || firewall.change(&[], &[one]).unwrap());
         times.took("nft: remove a port", || firewall.change(&[one], &[]).unwrap());
-        times.took("nft: inspect", || firewall.inspect(&plan(&[network.clone()], &[])).unwrap());
+        times.took("nft: inspect", || firewall.inspect(&plan(std::slice::from_ref(&network), &[])).unwrap());
         let udp = port(dhow_network::ports::Protocol::Udp, "0.0.0.0:8080", "172.18.0.2:80");
         times.took("conntrack: forget a port", || conntrack::forget_ports(&mut flows, &[udp]).unwrap());
         times.took("veth deleted", || link::delete(&mut outside, &name).unwrap());

@@ -23,6 +23,18 @@ pub(crate) fn subnet(text: &str) -> Subnet {
     text.parse().unwrap()
 }
 
+pub(crate) fn blue() -> Network {
+    Network::new("dhow0", [subnet("172.18.0.0/16"), subnet("fd00:b::/64")])
+}
+
+pub(crate) fn red() -> Network {
+    Network::new("dh-red", [subnet("172.19.0.0/16"), subnet("fd00:e::/64")])
+}
+
+pub(crate) fn locked() -> Network {
+    Network { internal: true, ..Network::new("dh-locked", [subnet("10.9.0.0/20")]) }
+}
+
 pub(crate) struct World {
     pub(crate) host: Netns,
     pub(crate) outside: Netns,
