@@ -42,6 +42,13 @@ impl Setting {
         Setting::of_link("ipv6", link, "disable_ipv6", if disabled { "1" } else { "0" })
     }
 
+    /// A link's own IPv6 address (`fe80::…`) is usable at once. Else, for some two seconds after a bridge has got its first
+    /// container, the host does not ask for neighbours on it, and what is sent to that container from outside is lost.
+    /// To be set before the link carries anything.
+    pub fn no_duplicate_detection(link: &str) -> Setting {
+        Setting::of_link("ipv6", link, "accept_dad", "0")
+    }
+
     /// Router advertisements: 0 not heard, 1 heard by who does not forward, 2 heard.
     pub fn router_advertisements(link: &str, heard: u8) -> Setting {
         Setting::of_link("ipv6", link, "accept_ra", &heard.to_string())

@@ -87,13 +87,28 @@ fn exists(socket: &mut Socket, table: &str) -> Result<bool, NetworkError> {
 }
 
 /// Keys and values of a set or map, as bytes.
-fn members(socket: &mut Socket, table: &str, set: &str) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, NetworkError> {
+type Members = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// How often a set is read until it reads the same twice.
+const READINGS: u32 = 20;
+
+/// What is in a set or map. The kernel grows its hash a while after elements came; what it lists in several messages
+/// meanwhile lacks some of them, without a word. So a long list is read until two readings are the same.
+fn members(socket: &mut Socket, table: &str, set: &str) -> Result<Members, NetworkError> {
     let kinds = (kind::GET_ELEMENT, kind::NEW_ELEMENT);
-    let lists = dump(socket, table, kinds, "list elements of", Some(set), |message| {
-        let list = message.get(3)?.nested();
-        Some(list.filter_map(|one| member(one.nested())).collect::<Vec<_>>())
-    })?;
-    Ok(lists.into_iter().flatten().collect())
+    let mut before: Option<Members> = None;
+    for _ in 0..READINGS {
+        let lists = dump(socket, table, kinds, "list elements of", Some(set), |message| {
+            let list = message.get(3)?.nested();
+            Some(list.filter_map(|one| member(one.nested())).collect::<Vec<_>>())
+        })?;
+        let (is_short, now) = (lists.len() <= 1, lists.into_iter().flatten().collect());
+        if is_short || before.as_ref() == Some(&now) {
+            return Ok(now);
+        }
+        before = Some(now);
+    }
+    Err(NetworkError::kernel("list elements of", format!("{table} {set}"))(rustix::io::Errno::INTR.into()))
 }
 
 fn member(element: Attributes<'_>) -> Option<(Vec<u8>, Vec<u8>)> {

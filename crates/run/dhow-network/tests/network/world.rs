@@ -2,6 +2,7 @@
 
 use dhow_network::firewall::{Firewall, Network, Plan};
 use dhow_network::link::{self, BridgeOptions, Kind, New};
+use dhow_network::netlink::Socket;
 use dhow_network::netns::Netns;
 use dhow_network::ports::{Port, Protocol};
 use dhow_network::route::{self, Route};
@@ -11,7 +12,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) const TABLE: &str = "dhow-0123abcd";
 /// How long nothing has to come until it is taken for dropped.
@@ -57,6 +58,9 @@ impl World {
         link::set_up(&mut there, "lo").unwrap();
         let veth = Kind::Veth { peer: "eth0".into(), namespace: Some(&outside), mac: None };
         link::create(&mut here, &New::named("eth0", veth)).unwrap();
+        for netns in [&host, &outside] {
+            sysctl::ensure(netns, &[Setting::no_duplicate_detection("eth0")]).unwrap();
+        }
         for (socket, last) in [(&mut here, 1), (&mut there, 2)] {
             let index = link::index(socket, "eth0").unwrap();
             address::add(socket, index, subnet(&format!("192.0.2.{last}/24"))).unwrap();
@@ -67,6 +71,8 @@ impl World {
                 route::add(socket, &Route::default_via("2001:db8::1".parse().unwrap(), index)).unwrap();
             }
         }
+        wait_for(&mut here, "eth0");
+        wait_for(&mut there, "eth0");
         let settings = [Setting::forwarding(Family::V4), Setting::forwarding(Family::V6)];
         sysctl::ensure(&host, &settings).unwrap();
         World { host, outside }
@@ -81,7 +87,9 @@ impl World {
         for block in &network.subnets {
             address::add(&mut host, index, at(*block, 1)).unwrap();
         }
-        sysctl::ensure(&self.host, &[Setting::route_localnet(&network.bridge)]).unwrap();
+        let name = &network.bridge;
+        let settings = [Setting::route_localnet(name), Setting::no_duplicate_detection(name)];
+        sysctl::ensure(&self.host, &settings).unwrap();
     }
 
     /// A container with the `number`th address of each block.
@@ -102,6 +110,9 @@ impl World {
             address::add(&mut inside, index, at(*block, number)).unwrap();
         }
         link::set_up(&mut inside, "eth0").unwrap();
+        wait_for(&mut inside, "eth0");
+        wait_for(&mut host, &name);
+        wait_for(&mut host, &network.bridge);
         for block in &network.subnets {
             route::add(&mut inside, &Route::default_via(at(*block, 1).address(), index)).unwrap();
         }
@@ -114,6 +125,16 @@ impl World {
 
     pub(crate) fn nft(&self) -> String {
         run(&self.host, "nft", &["list", "ruleset"])
+    }
+}
+
+/// Waits until a link carries packets: the kernel says so a moment after both its ends are up, later when it is busy, and
+/// drops what is sent before.
+fn wait_for(socket: &mut Socket, name: &str) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !link::get(socket, name).unwrap().unwrap().running {
+        assert!(Instant::now() < deadline, "{name} never came up");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
