@@ -11,6 +11,7 @@ pub mod inherited;
 pub mod lock;
 pub mod mount;
 pub mod namespace;
+pub mod netlink;
 pub mod passing;
 pub mod pidfd;
 pub mod process;
