@@ -1,0 +1,5 @@
+//! Networks of containers.
+//!
+//! Must not know images, containers beyond their ids, or the ledger.
+
+pub mod resolver;
