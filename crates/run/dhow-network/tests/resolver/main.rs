@@ -3,5 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod asking;
 mod corpus;
+mod forwarding;
 mod message;
+mod process;
+mod resolv_conf;
+mod serving;
+mod speed;
+mod zone;
