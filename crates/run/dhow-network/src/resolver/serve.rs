@@ -25,6 +25,8 @@ use std::time::{Duration, Instant};
 const EVENTS: usize = 64;
 /// Deadlines are looked at no more often than this.
 const GRAIN: Duration = Duration::from_millis(20);
+/// Bytes that are received at once: at least the largest message.
+const INBOX: usize = 64 * 1024;
 /// Ids of queries that are drawn at once.
 const LOTS: usize = 64;
 
@@ -113,8 +115,10 @@ struct Network {
 #[derive(Debug)]
 struct World {
     epoll: OwnedFd,
+    /// Hears of documents that were replaced.
+    notify: OwnedFd,
     networks: BTreeMap<String, Network>,
-    /// What was received, and what is to be sent: of one message at a time.
+    /// What was received, and one message that is to be sent.
     inbox: Vec<u8>,
     answer: Vec<u8>,
     lots: Vec<u16>,
@@ -137,6 +141,28 @@ impl World {
         self.lots.pop().ok_or_else(|| io::ErrorKind::Interrupted.into())
     }
 
+    /// Reads the documents again that were replaced. To be called after a query was received and before it is judged: who
+    /// asks after a document was replaced is answered from the new one.
+    fn read_again(&mut self) {
+        let mut space = [std::mem::MaybeUninit::uninit(); 4096];
+        let mut reader = inotify::Reader::new(&self.notify, &mut space);
+        let mut changed: Vec<i32> = Vec::new();
+        while let Ok(event) = reader.next() {
+            if !changed.contains(&event.wd()) {
+                changed.push(event.wd());
+            }
+        }
+        if changed.is_empty() {
+            return;
+        }
+        for network in self.networks.values_mut() {
+            // Of an overflow the watch is -1: anything may have changed.
+            if changed.contains(&network.watch) || changed.contains(&-1) {
+                network.read_again();
+            }
+        }
+    }
+
     /// Something is due then.
     fn due_at(&mut self, at: Instant) {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
@@ -154,7 +180,6 @@ struct Resolver {
     clients: Vec<Option<Client>>,
     connections: Vec<Option<Connection>>,
     listener: Option<OwnedFd>,
-    notify: OwnedFd,
     owner: u32,
     linger: Option<Duration>,
     /// Since when there has been nothing to do.
@@ -171,9 +196,10 @@ impl Resolver {
         let now = Instant::now();
         let world = World {
             epoll,
+            notify,
             networks: BTreeMap::new(),
-            inbox: vec![0; message::DATAGRAM * 128],
-            answer: Vec::with_capacity(message::DATAGRAM * 8),
+            inbox: vec![0; INBOX],
+            answer: Vec::with_capacity(message::DATAGRAM),
             lots: Vec::with_capacity(LOTS),
             now,
             due: None,
@@ -186,7 +212,6 @@ impl Resolver {
             clients: Vec::new(),
             connections: Vec::new(),
             listener: None,
-            notify,
             owner,
             linger: begin.linger.map(Duration::from_millis),
             idle: None,
@@ -204,10 +229,6 @@ impl Resolver {
                 Err(_) => return 1,
             }
             self.world.now = Instant::now();
-            // Whoever asks after a document was replaced is answered from the new one.
-            if events.iter().any(|event| Token::of(event.data.u64()) == Token::Zones) {
-                self.documents_changed();
-            }
             for event in &events {
                 self.event(Token::of(event.data.u64()), event.flags);
             }
@@ -229,7 +250,7 @@ impl Resolver {
             Token::Way(slot, nth) => client(slot, &mut |client, world| client.answered(nth, world)),
             Token::Connection(nth) => self.packet(nth, flags),
             Token::Listener => self.accept(),
-            Token::Zones => {}
+            Token::Zones => world.read_again(),
         }
     }
 
@@ -256,24 +277,6 @@ impl Resolver {
             self.world.due = None;
             for client in self.clients.iter_mut().flatten() {
                 client.expire(&mut self.world);
-            }
-        }
-    }
-
-    /// Reads again what was replaced.
-    fn documents_changed(&mut self) {
-        let mut space = [std::mem::MaybeUninit::uninit(); 4096];
-        let mut reader = inotify::Reader::new(&self.notify, &mut space);
-        let mut changed: Vec<i32> = Vec::new();
-        while let Ok(event) = reader.next() {
-            // Of an overflow the watch is -1: anything may have changed.
-            if !changed.contains(&event.wd()) {
-                changed.push(event.wd());
-            }
-        }
-        for network in self.world.networks.values_mut() {
-            if changed.contains(&network.watch) || changed.contains(&-1) {
-                network.read_again();
             }
         }
     }

@@ -18,7 +18,7 @@ use std::time::Instant;
 /// Queries that wait for a socket.
 pub(super) const WAITING: usize = 128;
 /// Datagrams that are taken from one listener before the next has its turn.
-const BATCH: usize = 64;
+const BATCH: usize = 16;
 
 #[derive(Debug)]
 pub(super) struct Client {
@@ -87,24 +87,28 @@ impl Client {
 
     fn datagrams(&mut self, nth: usize, world: &mut World) {
         let Some((fd, _)) = self.listeners.get(nth) else { return };
+        let (mut batch, mut used) = ([const { None }; BATCH], 0);
+        for place in &mut batch {
+            let Some(room) = world.inbox.get_mut(used..used + answer::DATAGRAM_MAX) else { break };
+            match rustix::net::recvfrom(fd, room, RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
+                // No query is longer than the room.
+                Ok((size, whole, Some(address))) if whole == size => {
+                    *place = Some((used..used + size, address));
+                    used += size;
+                }
+                Err(Errno::INTR) | Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        world.read_again();
         let mut forward: Vec<(SocketAddrAny, Query)> = Vec::new();
         let World { networks, inbox, answer, queries, .. } = world;
         let zones = zones(networks, &self.join.networks);
         let asker = asker(&self.join, &zones, false);
-        for _ in 0..BATCH {
-            let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
-            let (size, whole, address) = match rustix::net::recvfrom(fd, &mut inbox[..answer::DATAGRAM_MAX], flags) {
-                Ok((size, whole, Some(address))) => (size, whole, address),
-                Err(Errno::INTR) | Ok((_, _, None)) => continue,
-                Err(_) => break,
-            };
+        for (range, address) in batch.into_iter().flatten() {
             *queries += 1;
-            // No query is that long.
-            if whole > size {
-                continue;
-            }
             answer.clear();
-            match judge(&asker, &inbox[..size], answer) {
+            match judge(&asker, &inbox[range], answer) {
                 Verdict::Answered => send_to(fd, answer, &address),
                 Verdict::Forward(query) => forward.push((address, query)),
                 Verdict::Silence => {}
@@ -297,7 +301,8 @@ impl Client {
         }
     }
 
-    /// A free place; else that of the connection that has been silent longest, if nobody waits for an answer on it.
+    /// A free place; else that of a connection on which nobody waits for an answer: the one that has been silent longest
+    /// of those that never asked, or else of those that take their answers, or else of all.
     fn place_for_stream(&mut self) -> Option<usize> {
         if let Some(free) = self.streams.iter().position(Option::is_none) {
             return Some(free);
@@ -307,18 +312,19 @@ impl Client {
             return Some(self.streams.len() - 1);
         }
         let silent = self.streams.iter().enumerate().filter_map(|(n, s)| Some((n, s.as_ref()?)));
-        silent.filter(|(_, s)| s.pending == 0).min_by_key(|(_, s)| s.expires).map(|(n, _)| n)
+        silent.filter(|(_, s)| s.pending == 0).min_by_key(|(_, s)| (s.asked, s.has_answers(), s.expires)).map(|(n, _)| n)
     }
 
     pub(super) fn streamed(&mut self, nth: usize, flags: epoll::EventFlags, world: &mut World) {
         let Some(Some(stream)) = self.streams.get_mut(nth) else { return };
         let mut forward = Vec::new();
         let gone = flags.intersects(epoll::EventFlags::HUP | epoll::EventFlags::ERR);
-        let open = !gone && {
-            let World { networks, inbox, answer, queries, .. } = world;
+        let open = !gone && stream.receive(&mut world.inbox) && {
+            world.read_again();
+            let World { networks, answer, queries, .. } = world;
             let zones = zones(networks, &self.join.networks);
             let asker = asker(&self.join, &zones, true);
-            stream.read(inbox, world.now, |bytes| {
+            stream.take(world.now, |bytes| {
                 *queries += 1;
                 answer.clear();
                 match judge(&asker, bytes, answer) {

@@ -148,7 +148,7 @@ impl Resolver {
     }
 
     fn serve_network(&mut self, network: String, directory: OwnedFd) -> Result<(), String> {
-        let made = Network::new(directory, &self.notify).map_err(|error| chain(&error))?;
+        let made = Network::new(directory, &self.world.notify).map_err(|error| chain(&error))?;
         let old = self.world.networks.insert(network.clone(), made);
         self.unwatch(old);
         self.news(&News::Network(network));
@@ -167,7 +167,7 @@ impl Resolver {
         if let Some(old) = old
             && self.world.networks.values().all(|network| network.watch != old.watch)
         {
-            let _ = inotify::remove_watch(&self.notify, old.watch);
+            let _ = inotify::remove_watch(&self.world.notify, old.watch);
         }
     }
 

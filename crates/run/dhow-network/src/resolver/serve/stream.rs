@@ -28,6 +28,8 @@ pub(super) struct Stream {
     /// Queries that wait for upstream servers.
     pub(super) pending: usize,
     pub(super) expires: Instant,
+    /// A query came.
+    pub(super) asked: bool,
     /// The client has said all.
     ended: bool,
     interest: epoll::EventFlags,
@@ -38,53 +40,53 @@ impl Stream {
         let interest = epoll::EventFlags::IN;
         epoll::add(epoll, &fd, epoll::EventData::new_u64(token), interest)?;
         let (inbox, outbox) = (Vec::new(), Vec::new());
-        Ok(Stream { fd, serial, inbox, outbox, pending: 0, expires: now + SILENCE, ended: false, interest })
+        Ok(Stream { fd, serial, inbox, outbox, pending: 0, expires: now + SILENCE, asked: false, ended: false, interest })
+    }
+
+    /// Whether answers wait to be taken.
+    pub(super) fn has_answers(&self) -> bool {
+        !self.outbox.is_empty()
     }
 
     fn is_busy(&self) -> bool {
         self.pending >= PENDING || self.outbox.len() >= ENOUGH
     }
 
-    /// Reads what is there. Each whole query goes to `query`, which gives the answer (none if there is to be none), or
-    /// nothing if it comes later. False: the connection is to be closed.
-    pub(super) fn read(
-        &mut self,
-        buffer: &mut [u8],
-        now: Instant,
-        mut query: impl FnMut(&[u8]) -> Option<Vec<u8>>,
-    ) -> bool {
-        while !self.is_busy() {
-            if let Some(size) = self.whole() {
-                if size > QUERY_MAX {
-                    return false;
-                }
-                let message: Vec<u8> = self.inbox.drain(..2 + size).skip(2).collect();
-                self.expires = now + SILENCE;
-                match query(&message) {
-                    Some(answer) if answer.is_empty() => {}
-                    Some(answer) => self.push(&answer),
-                    None => self.pending += 1,
-                }
-                continue;
-            }
-            if self.ended || self.inbox.len() > QUERY_MAX + 2 {
-                break;
-            }
-            match rustix::net::recv(&self.fd, &mut buffer[..QUERY_MAX], RecvFlags::DONTWAIT) {
-                Ok((0, _)) => self.ended = true,
-                Ok((count, _)) => self.inbox.extend(&buffer[..count]),
-                Err(Errno::AGAIN | Errno::INTR) => break,
-                Err(_) => return false,
-            }
+    /// Receives some of what is there. False: the connection is lost.
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> bool {
+        if self.ended || self.is_busy() || self.inbox.len() > QUERY_MAX {
+            return true;
+        }
+        match rustix::net::recv(&self.fd, &mut *buffer, RecvFlags::DONTWAIT) {
+            Ok((0, _)) => self.ended = true,
+            Ok((count, _)) => self.inbox.extend(&buffer[..count]),
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(_) => return false,
         }
         true
     }
 
-    /// The size of the first message, when all of it is there, or when it is too long.
-    fn whole(&self) -> Option<usize> {
-        let [high, low, rest @ ..] = &self.inbox[..] else { return None };
-        let size = usize::from(u16::from_be_bytes([*high, *low]));
-        (rest.len() >= size || size > QUERY_MAX).then_some(size)
+    /// Takes whole queries of what was received. Each goes to `query`, which gives the answer (empty if there is to be
+    /// none), or nothing if it comes later. False: the connection is to be closed.
+    pub(super) fn take(&mut self, now: Instant, mut query: impl FnMut(&[u8]) -> Option<Vec<u8>>) -> bool {
+        let mut taken = 0;
+        while !self.is_busy()
+            && let Some(size) = whole(&self.inbox[taken..])
+        {
+            if size > QUERY_MAX {
+                return false;
+            }
+            let answer = query(&self.inbox[taken + 2..taken + 2 + size]);
+            taken += 2 + size;
+            (self.asked, self.expires) = (true, now + SILENCE);
+            match answer {
+                Some(answer) if answer.is_empty() => {}
+                Some(answer) => self.push(&answer),
+                None => self.pending += 1,
+            }
+        }
+        self.inbox.drain(..taken);
+        true
     }
 
     /// An answer to be sent.
@@ -122,7 +124,7 @@ impl Stream {
             interest |= epoll::EventFlags::IN;
         }
         // A query that was left lying because of being busy needs a push: being writable is one.
-        if !self.outbox.is_empty() || !self.is_busy() && self.whole().is_some() {
+        if !self.outbox.is_empty() || !self.is_busy() && whole(&self.inbox).is_some() {
             interest |= epoll::EventFlags::OUT;
         }
         if interest != self.interest {
@@ -131,4 +133,11 @@ impl Stream {
         }
         true
     }
+}
+
+/// The size of the first message, when all of it is there, or when it is too long.
+fn whole(bytes: &[u8]) -> Option<usize> {
+    let [high, low, rest @ ..] = bytes else { return None };
+    let size = usize::from(u16::from_be_bytes([*high, *low]));
+    (rest.len() >= size || size > QUERY_MAX).then_some(size)
 }
