@@ -11,7 +11,10 @@ pub(crate) fn check(data: &[u8]) {
             let mut writer = Writer::new(&mut again, query.id, query.flags, 65_535);
             assert!(writer.question(&query.question));
             let read = Query::read(&again).expect("what was written can be read");
-            assert_eq!((read.id, read.flags, exact(&read.question.name)), (query.id, query.flags, exact(&query.question.name)));
+            assert_eq!(
+                (read.id, read.flags, exact(&read.question.name)),
+                (query.id, query.flags, exact(&query.question.name))
+            );
         }
         Err(NoQuery::Answer(id, ..)) => assert_eq!(id.to_be_bytes(), data[..2]),
         Err(NoQuery::Silence) => assert!(data.len() < 12 || data[2] & 0x80 != 0),

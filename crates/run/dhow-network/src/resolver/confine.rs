@@ -17,12 +17,50 @@ use rustix::thread::{CapabilitySet, CapabilitySets, Gid, Uid};
 use std::ffi::OsStr;
 use std::io;
 
+/// How many descriptors may be open, at least, where we may say so.
+const FILES: u64 = 1 << 16;
+
 /// The calls of a poll loop on descriptors that are there already; for those with an argument, see [`filter`].
 const CALLS: &[&str] = &[
-    "accept4", "brk", "clock_gettime", "close", "connect", "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_wait", "exit", "exit_group",
-    "fchdir", "fcntl", "futex", "getpid", "getrandom", "getsockname", "getsockopt", "gettid", "inotify_add_watch", "inotify_init1",
-    "inotify_rm_watch", "madvise", "mremap", "munmap", "read", "recvfrom", "recvmsg", "restart_syscall", "rt_sigaction",
-    "rt_sigprocmask", "rt_sigreturn", "sendmsg", "sendto", "setsockopt", "shutdown", "sigaltstack", "tgkill", "write",
+    "accept4",
+    "brk",
+    "clock_gettime",
+    "close",
+    "connect",
+    "epoll_create1",
+    "epoll_ctl",
+    "epoll_pwait",
+    "epoll_wait",
+    "exit",
+    "exit_group",
+    "fchdir",
+    "fcntl",
+    "futex",
+    "getpid",
+    "getrandom",
+    "getsockname",
+    "getsockopt",
+    "gettid",
+    "inotify_add_watch",
+    "inotify_init1",
+    "inotify_rm_watch",
+    "madvise",
+    "mremap",
+    "munmap",
+    "read",
+    "recvfrom",
+    "recvmsg",
+    "restart_syscall",
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "rt_sigreturn",
+    "sendmsg",
+    "sendto",
+    "setsockopt",
+    "shutdown",
+    "sigaltstack",
+    "tgkill",
+    "write",
     "writev",
 ];
 
@@ -68,7 +106,9 @@ pub(super) fn confine(user: u32) -> Result<(), ConfineError> {
         rustix::thread::set_thread_res_gid(group, group, group).map_err(failed("change the group"))?;
         for capability in 0..64 {
             // Beyond the last one that the kernel knows: EINVAL.
-            if rustix::thread::remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << capability)).is_err() {
+            if rustix::thread::remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << capability))
+                .is_err()
+            {
                 break;
             }
         }
@@ -83,8 +123,11 @@ pub(super) fn confine(user: u32) -> Result<(), ConfineError> {
 }
 
 fn limits() -> Result<(), rustix::io::Errno> {
-    let files = rustix::process::getrlimit(Resource::Nofile).maximum;
-    rustix::process::setrlimit(Resource::Nofile, Rlimit { current: files, maximum: files })?;
+    // Each container brings some fifty.
+    let allowed = rustix::process::getrlimit(Resource::Nofile).maximum;
+    let files = allowed.map(|files| if rustix::process::geteuid().is_root() { files.max(FILES) } else { files });
+    let raised = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: files, maximum: files });
+    raised.or_else(|_| rustix::process::setrlimit(Resource::Nofile, Rlimit { current: allowed, maximum: allowed }))?;
     let nothing = Rlimit { current: Some(0), maximum: Some(0) };
     rustix::process::setrlimit(Resource::Core, nothing)?;
     rustix::process::setrlimit(Resource::Nproc, Rlimit { current: Some(0), maximum: Some(0) })
@@ -140,4 +183,58 @@ fn filter() -> Result<Filter, RuntimeError> {
     profile.set_architectures(Some(vec![Arch::ScmpArchX86_64]));
     profile.set_syscalls(Some(vec![allow(CALLS), memory, open, nonblocking]));
     Filter::compile(&profile)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolver::control::NOBODY_ELSE;
+    use rustix::fs::{Mode, OFlags};
+    use rustix::net::{AddressFamily, SocketType};
+    use std::process::Command;
+
+    const AGAIN: &str = "DHOW_TEST_CONFINED";
+
+    /// In a child of a process of its own, whose only other thread waits: a child has one thread.
+    #[test]
+    fn what_was_given_up_is_gone() {
+        if std::env::var_os(AGAIN).is_none() {
+            let name = "resolver::confine::tests::what_was_given_up_is_gone";
+            let mut again = Command::new(std::env::current_exe().unwrap());
+            let output =
+                again.args([name, "--exact", "--test-threads=1", "--nocapture"]).env(AGAIN, "1").output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            return;
+        }
+        let child = dhow_sys::clone::clone(&dhow_sys::clone::Relation::CHILD, || {
+            check();
+            0
+        });
+        let end = dhow_sys::pidfd::wait(std::os::fd::AsFd::as_fd(&child.unwrap().pidfd)).unwrap();
+        assert_eq!(end, dhow_sys::pidfd::Exit::Code(0));
+    }
+
+    fn check() {
+        let (null, inside) = (std::fs::File::open("/dev/null").unwrap(), std::fs::File::open("/proc").unwrap());
+        confine(NOBODY_ELSE).unwrap();
+        let refused = Err(rustix::io::Errno::PERM);
+        for family in [AddressFamily::INET, AddressFamily::INET6, AddressFamily::UNIX, AddressFamily::NETLINK] {
+            assert_eq!(rustix::net::socket(family, SocketType::DGRAM, None).map(drop), refused);
+        }
+        let open = |flags: OFlags| rustix::fs::openat(&inside, "self/status", flags, Mode::empty()).map(drop);
+        assert_eq!(open(LOAD_FLAGS), Ok(()), "only so");
+        for flags in [OFlags::WRONLY, OFlags::RDWR, OFlags::CREATE, OFlags::PATH, OFlags::DIRECTORY] {
+            assert_eq!(open(LOAD_FLAGS | flags), refused, "{flags:?}");
+        }
+        assert_eq!(
+            rustix::fs::openat(rustix::fs::CWD, "/etc/passwd", LOAD_FLAGS, Mode::empty()).map(drop),
+            Err(rustix::io::Errno::NOENT)
+        );
+        assert_eq!(rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::CONT), refused);
+        assert_eq!(rustix::process::chroot("."), refused);
+        assert_eq!(rustix::io::ioctl_fionbio(&null, false), Ok(()));
+        assert_eq!(rustix::io::ioctl_fionread(&null).map(drop), refused);
+        assert!(Command::new("/proc/self/exe").spawn().is_err());
+        assert!(std::thread::Builder::new().spawn(|| ()).is_err());
+    }
 }

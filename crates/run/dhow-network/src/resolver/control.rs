@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// The version of these messages.
@@ -72,7 +72,7 @@ pub enum Request {
         /// Its id.
         id: String,
     },
-    /// Tell everything, and what changes from now on.
+    /// Tell everything, and what changes from now on. Nothing else can be asked over this connection any more.
     Follow,
     /// Tell how it goes.
     Status,
@@ -204,14 +204,15 @@ impl Control {
         }
     }
 
-    /// Starts a resolver: the command's standard input becomes its control socket.
+    /// Starts a resolver: the command's standard input becomes its control socket. It says nothing on the other two, and
+    /// outlives whoever reads ours, so it does not get them.
     ///
     /// # Errors
     /// What socketpair(2) and the start of the command say.
     pub fn launch(command: &mut Command) -> io::Result<(Control, Child)> {
         let (ours, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-        let child = command.stdin(theirs).spawn()?;
+        let child = command.stdin(theirs).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         Ok((Control::over(ours)?, child))
     }
 

@@ -33,10 +33,9 @@ const LOTS: usize = 64;
 /// The body of `dhow internal resolve`: serves what is handed in over the control socket that standard input is, until
 /// there is nothing left to serve. The process must have one thread. Returns its exit code.
 pub fn serve() -> u8 {
-    let Ok(socket) = std::io::stdin().as_fd().try_clone_to_owned() else { return 1 };
-    let begun = begin(&socket).and_then(|(begin, owner)| {
-        Resolver::new(&begin, owner).map_err(|error| error.to_string())
-    });
+    let Ok(socket) = take_standard_input() else { return 1 };
+    let begun =
+        begin(&socket).and_then(|(begin, owner)| Resolver::new(&begin, owner).map_err(|error| error.to_string()));
     match begun {
         Ok(mut resolver) => {
             let mut connection = Connection::new(socket);
@@ -48,6 +47,13 @@ pub fn serve() -> u8 {
             1
         }
     }
+}
+
+/// The control socket, which nobody else of us must hold: its end is how others know of ours.
+fn take_standard_input() -> io::Result<OwnedFd> {
+    let socket = std::io::stdin().as_fd().try_clone_to_owned()?;
+    rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
+    Ok(socket)
 }
 
 /// Hears how to run, and becomes harmless. Also returns who we were: only he may talk to us.

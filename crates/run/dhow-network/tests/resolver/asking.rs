@@ -49,7 +49,11 @@ impl Answer {
             name: message.question.map(|q| q.name.as_wire().to_vec()).unwrap_or_default(),
             size: bytes.len(),
             addresses: addresses.collect(),
-            records: all.iter().filter(|(_, r)| !edns(r)).map(|(s, r)| format!("{s:?} {} {:?}", r.name, r.data)).collect(),
+            records: all
+                .iter()
+                .filter(|(_, r)| !edns(r))
+                .map(|(s, r)| format!("{s:?} {} {:?}", r.name, r.data))
+                .collect(),
         }
     }
 }

@@ -155,7 +155,8 @@ fn the_next_server_answers_for_one_that_does_not() {
     // A port at which nobody is, one that never says anything, one that fails, one that does not even repeat the question.
     let closed = || UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let failing = || serve("127.0.0.1:0", |s, from, q| drop(s.send_to(&answer(q, 2, &[]), from))).0;
-    let blunt = || serve("127.0.0.1:0", |s, from, q| drop(s.send_to(&[q[0], q[1], 0x80, 5, 0, 0, 0, 0, 0, 0, 0, 0], from))).0;
+    let blunt =
+        || serve("127.0.0.1:0", |s, from, q| drop(s.send_to(&[q[0], q[1], 0x80, 5, 0, 0, 0, 0, 0, 0, 0, 0], from))).0;
     let fine = || serve("127.0.0.1:0", honest).0;
     for (first, patience) in [(closed as fn() -> SocketAddr, 900), (failing, 900), (blunt, 900), (silent, 4000)] {
         with_servers(
@@ -197,7 +198,12 @@ fn what_is_cut_short_is_asked_over_tcp() {
                 stream.read_exact(&mut query).unwrap();
                 let bytes = answer(&query, 0, &all);
                 // In pieces, as it may come.
-                for piece in [&(bytes.len() as u16).to_be_bytes()[..1], &(bytes.len() as u16).to_be_bytes()[1..], &bytes[..700], &bytes[700..]] {
+                for piece in [
+                    &(bytes.len() as u16).to_be_bytes()[..1],
+                    &(bytes.len() as u16).to_be_bytes()[1..],
+                    &bytes[..700],
+                    &bytes[700..],
+                ] {
                     stream.write_all(piece).unwrap();
                     std::thread::sleep(Duration::from_millis(5));
                 }

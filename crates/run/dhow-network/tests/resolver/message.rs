@@ -25,18 +25,29 @@ fn data() -> impl Strategy<Value = Data<'static>> {
         any::<u128>().prop_map(|n| Data::Aaaa(Ipv6Addr::from(n))),
         (prop_oneof![Just(kind::NS), Just(kind::CNAME), Just(kind::PTR)], names()).prop_map(|(k, n)| Data::Name(k, n)),
         (any::<u16>(), names()).prop_map(|(preference, exchange)| Data::Mx { preference, exchange }),
-        (any::<u16>(), any::<u16>(), any::<u16>(), names())
-            .prop_map(|(priority, weight, port, target)| Data::Srv { priority, weight, port, target }),
-        (names(), names(), any::<[u32; 5]>())
-            .prop_map(|(server, person, numbers)| Data::Soa { server, person, numbers }),
+        (any::<u16>(), any::<u16>(), any::<u16>(), names()).prop_map(|(priority, weight, port, target)| Data::Srv {
+            priority,
+            weight,
+            port,
+            target
+        }),
+        (names(), names(), any::<[u32; 5]>()).prop_map(|(server, person, numbers)| Data::Soa {
+            server,
+            person,
+            numbers
+        }),
         (0..300_usize).prop_map(|length| Data::Other(16, &BYTES[..length])),
     ]
 }
 
 fn records() -> impl Strategy<Value = Vec<(Section, Record<'static>)>> {
     let section = prop_oneof![Just(Section::Answer), Just(Section::Authority), Just(Section::Additional)];
-    let record = (names(), any::<u16>(), any::<u32>(), data())
-        .prop_map(|(name, class, ttl, data)| Record { name, class, ttl, data });
+    let record = (names(), any::<u16>(), any::<u32>(), data()).prop_map(|(name, class, ttl, data)| Record {
+        name,
+        class,
+        ttl,
+        data,
+    });
     proptest::collection::vec((section, record), 0..20).prop_map(|mut all| {
         all.sort_by_key(|(section, _)| *section);
         all

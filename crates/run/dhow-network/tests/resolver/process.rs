@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags};
 use std::net::{SocketAddr, SocketAddrV4};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::ScopedJoinHandle;
 
@@ -42,7 +42,7 @@ pub(crate) fn open_directory(path: &Path) -> OwnedFd {
 /// Starts a resolver that stays for so many milliseconds with nothing to do.
 pub(crate) fn launch(linger: Option<u64>) -> (Control, Child) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dhow-resolver-program"));
-    let (control, child) = Control::launch(command.stdout(Stdio::null())).unwrap();
+    let (control, child) = Control::launch(&mut command).unwrap();
     let begin = Begin { version: VERSION, user: NOBODY_ELSE, linger };
     control.ask(&Request::Begin(begin), &[]).unwrap();
     (control, child)
@@ -72,6 +72,14 @@ impl Process {
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
+}
+
+/// Clock ticks of processor time that a process has had.
+pub(crate) fn ticks(child: &Child) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+    // Behind the name: 11 and 12 are user and system time.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
 impl Drop for Process {

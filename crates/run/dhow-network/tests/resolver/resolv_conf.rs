@@ -14,20 +14,27 @@ fn what_a_file_says() {
     assert_eq!(conf.search, ["b.example", "c.example"]);
     assert_eq!(conf.ndots(), Some(15));
     let upstreams: Vec<_> = conf.upstreams().iter().map(|u| (u.address.to_string(), u.place)).collect();
-    assert_eq!(upstreams, [
-        ("10.0.0.1:53".to_owned(), Place::Container),
-        ("[2001:db8::1]:53".to_owned(), Place::Container),
-        ("127.0.0.53:53".to_owned(), Place::Host),
-    ]);
+    assert_eq!(
+        upstreams,
+        [
+            ("10.0.0.1:53".to_owned(), Place::Container),
+            ("[2001:db8::1]:53".to_owned(), Place::Container),
+            ("127.0.0.53:53".to_owned(), Place::Host),
+        ]
+    );
     let inside = "nameserver 127.0.0.11\nsearch b.example c.example\noptions ndots:3 rotate ndots:99 timeout:1\n";
     assert_eq!(conf.inside().to_string(), inside);
-    assert_eq!(ResolvConf::parse("nameserver 1.1.1.1\n").inside().to_string(), "nameserver 127.0.0.11\noptions ndots:0\n");
+    assert_eq!(
+        ResolvConf::parse("nameserver 1.1.1.1\n").inside().to_string(),
+        "nameserver 127.0.0.11\noptions ndots:0\n"
+    );
     assert_eq!(ResolvConf::parse("search .\n").search, [""; 0]);
 }
 
 #[test]
 fn the_stub_of_systemd_is_asked_past() {
-    let (stub, real) = ("nameserver 127.0.0.53\noptions edns0 trust-ad\nsearch lan\n", "nameserver 10.0.0.1\nsearch lan\n");
+    let (stub, real) =
+        ("nameserver 127.0.0.53\noptions edns0 trust-ad\nsearch lan\n", "nameserver 10.0.0.1\nsearch lan\n");
     assert_eq!(source(stub, Some(real)), ResolvConf::parse(real));
     assert_eq!(source(stub, None), ResolvConf::parse(stub), "then the stub is asked, from the host");
     assert_eq!(source(stub, Some("")), ResolvConf::parse(stub));

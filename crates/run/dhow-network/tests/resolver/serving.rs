@@ -1,7 +1,7 @@
 //! The process: answers, changes, garbage, death.
 
 use crate::asking::{address, ask, ask_stream, connect, query, receive, udp};
-use crate::process::{Directory, Process, apart, endpoint, join, launch, sockets, write};
+use crate::process::{Directory, Process, apart, endpoint, join, launch, sockets, ticks, write};
 use dhow_network::resolver::control::{Control, ControlError, NOBODY_ELSE, Record, Request, Sockets};
 use dhow_sys::clone::Namespaces;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -14,10 +14,11 @@ use std::time::Duration;
 /// A resolver with one network and one container in it, whose namespace `test` runs in.
 fn with_shop(test: impl FnOnce(&Process, &Directory, SocketAddr) + Send) {
     let directory = Directory::new();
-    write(&directory, "shop", vec![
-        endpoint("c1", &["web"], &["172.18.0.2", "fd00::2"]),
-        endpoint("c2", &["db"], &["172.18.0.3"]),
-    ]);
+    write(
+        &directory,
+        "shop",
+        vec![endpoint("c1", &["web"], &["172.18.0.2", "fd00::2"]), endpoint("c2", &["db"], &["172.18.0.3"])],
+    );
     let process = Process::start();
     process.network("n1", &directory);
     apart(|| {
@@ -38,7 +39,10 @@ fn over_udp_and_tcp() {
         assert_eq!(ask(at, &query(79, "elsewhere.example", 1, None)).code, 2, "there is nobody to ask");
         let queries: Vec<_> = (0..40).map(|n| query(n, if n % 2 == 0 { "web" } else { "db" }, 1, Some(1232))).collect();
         let answers = ask_stream(at, &queries);
-        assert!(answers.iter().enumerate().all(|(n, a)| usize::from(a.id) == n && a.addresses.len() == 1), "{answers:?}");
+        assert!(
+            answers.iter().enumerate().all(|(n, a)| usize::from(a.id) == n && a.addresses.len() == 1),
+            "{answers:?}"
+        );
     });
 }
 
@@ -216,7 +220,8 @@ fn killed_and_handed_to_another() {
     write(&directory, "shop", vec![endpoint("c1", &["web"], &["172.18.0.2"])]);
     let process = Process::start();
     let path = directory.0.join("resolver.sock");
-    let listener = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+    let listener =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
     rustix::net::bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
     rustix::net::listen(&listener, 8).unwrap();
     process.control.ask(&Request::Listen, &[listener.as_fd()]).unwrap();
@@ -270,8 +275,10 @@ fn it_ends_when_nothing_is_left() {
     assert!(child.try_wait().unwrap().is_none(), "somebody is connected with it");
     control.join(join("c1", &["n1"], &[]), &sockets).unwrap();
     drop(control);
+    let busy = ticks(&child);
     std::thread::sleep(Duration::from_millis(600));
     assert!(child.try_wait().unwrap().is_none(), "it has a container");
+    assert!(ticks(&child) <= busy + 5, "it does nothing while nothing happens");
     child.kill().unwrap();
     child.wait().unwrap();
     let (control, mut child) = launch(Some(200));

@@ -80,11 +80,14 @@ fn addresses_and_services_lead_back() {
     assert_eq!(found("c3", &six, kind::PTR), answer(&format!("Answer {six}.")));
     assert_eq!(found("c3", "9.0.18.172.in-addr.arpa", kind::PTR), None);
     let records = found("c3", "_http._tcp.web.shop", kind::SRV).unwrap();
-    assert_eq!(records, [
-        "Answer _http._tcp.web.shop. Srv { priority: 1, weight: 2, port: 80, target: web. }",
-        "Additional web. A(172.18.0.2)",
-        "Additional web. Aaaa(fd00::2)",
-    ]);
+    assert_eq!(
+        records,
+        [
+            "Answer _http._tcp.web.shop. Srv { priority: 1, weight: 2, port: 80, target: web. }",
+            "Additional web. A(172.18.0.2)",
+            "Additional web. Aaaa(fd00::2)",
+        ]
+    );
 }
 
 #[test]
@@ -92,7 +95,8 @@ fn networks_in_order() {
     let shop = shop();
     let office = zone(|d| {
         d.network = "office".into();
-        d.endpoints = vec![endpoint("c9", &["web"], &["10.0.0.9"]), endpoint("c8", &["store"], &["10.0.0.8", "fd01::8"])];
+        d.endpoints =
+            vec![endpoint("c9", &["web"], &["10.0.0.9"]), endpoint("c8", &["store"], &["10.0.0.8", "fd01::8"])];
     });
     let first = |zones: &[&Zone], name: &str, kind| judged(zones, "c", name, kind, |_| {}).unwrap().addresses;
     assert_eq!(first(&[&shop, &office], "web", kind::A), ["172.18.0.2".parse::<IpAddr>().unwrap()]);
@@ -178,8 +182,16 @@ fn publishing_replaces_as_a_whole() {
 
 #[test]
 fn reverse_names_that_stand_for_no_address() {
-    for text in ["1.2.3.in-addr.arpa", "01.0.0.10.in-addr.arpa", "+1.0.0.10.in-addr.arpa", "256.0.0.10.in-addr.arpa",
-        "1.2.3.4.in-addr.arpa.com", "in-addr.arpa", "a.b.ip6.arpa", "1.2.3.4"] {
+    for text in [
+        "1.2.3.in-addr.arpa",
+        "01.0.0.10.in-addr.arpa",
+        "+1.0.0.10.in-addr.arpa",
+        "256.0.0.10.in-addr.arpa",
+        "1.2.3.4.in-addr.arpa.com",
+        "in-addr.arpa",
+        "a.b.ip6.arpa",
+        "1.2.3.4",
+    ] {
         assert_eq!(address_of(&Name::from_text(text).unwrap()), None, "{text}");
     }
 }

@@ -60,9 +60,10 @@ impl Record {
     fn apply(&mut self, request: Request, descriptors: Vec<OwnedFd>) {
         let same = |(kept, _): &(Request, Vec<OwnedFd>)| match (kept, &request) {
             (Request::Network { network: a }, Request::Network { network: b } | Request::Forget { network: b })
-            | (Request::Join(super::Join { id: a, .. }), Request::Join(super::Join { id: b, .. }) | Request::Leave { id: b }) => {
-                a == b
-            }
+            | (
+                Request::Join(super::Join { id: a, .. }),
+                Request::Join(super::Join { id: b, .. }) | Request::Leave { id: b },
+            ) => a == b,
             (Request::Listen, Request::Listen) => true,
             _ => false,
         };
@@ -70,7 +71,9 @@ impl Record {
         match (place, &request) {
             (Some(place), Request::Forget { .. } | Request::Leave { .. }) => drop(self.kept.remove(place)),
             (Some(place), _) => self.kept[place] = (request, descriptors),
-            (None, Request::Listen | Request::Network { .. } | Request::Join(_)) => self.kept.push((request, descriptors)),
+            (None, Request::Listen | Request::Network { .. } | Request::Join(_)) => {
+                self.kept.push((request, descriptors))
+            }
             (None, _) => {}
         }
     }

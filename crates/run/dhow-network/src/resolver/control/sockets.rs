@@ -61,7 +61,11 @@ impl Sockets {
         };
         for (family, v6) in [(AddressFamily::INET, false), (AddressFamily::INET6, true)] {
             if upstreams.iter().any(|upstream| upstream.place == place && upstream.address.is_ipv6() == v6) {
-                for kind in [SocketType::DGRAM; 1].repeat(count.datagram).into_iter().chain([SocketType::STREAM].repeat(count.stream)) {
+                for kind in [SocketType::DGRAM; 1]
+                    .repeat(count.datagram)
+                    .into_iter()
+                    .chain([SocketType::STREAM].repeat(count.stream))
+                {
                     match socket_with(family, kind, FLAGS, None) {
                         Ok(socket) => made.push(socket),
                         Err(Errno::AFNOSUPPORT) => break,

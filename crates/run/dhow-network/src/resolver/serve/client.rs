@@ -121,16 +121,19 @@ impl Client {
 
     /// Sends a query upstream, unless it is on its way already: clients repeat themselves.
     fn forward(&mut self, origin: Origin, query: Query, world: &mut World) {
-        let same = |job: &Job| {
-            job.origin == origin && job.query.id == query.id && job.query.question == query.question
-        };
+        let same = |job: &Job| job.origin == origin && job.query.id == query.id && job.query.question == query.question;
         let flying = self.ways.iter().filter_map(|way| way.flight.as_ref()).map(|flight| &flight.job);
         if flying.chain(&self.waiting).any(same) {
             return self.forgotten(&origin);
         }
         world.forwarded += 1;
-        let penalised: Vec<bool> = self.join.upstreams.iter().zip(&self.penalties)
-            .map(|(_, until)| until.is_some_and(|until| world.now < until)).collect();
+        let penalised: Vec<bool> = self
+            .join
+            .upstreams
+            .iter()
+            .zip(&self.penalties)
+            .map(|(_, until)| until.is_some_and(|until| world.now < until))
+            .collect();
         self.start(Job::new(origin, query, &penalised, world.now), world);
     }
 
@@ -177,7 +180,9 @@ impl Client {
 
     /// Something came over one of the sockets for asking.
     pub(super) fn answered(&mut self, nth: usize, world: &mut World) {
-        while let Some(way) = self.ways.get_mut(nth) {
+        // Who floods us with what is none of ours gets no more than this at a time.
+        for _ in 0..BATCH {
+            let Some(way) = self.ways.get_mut(nth) else { return };
             let token = Token::Way(self.slot, nth).number();
             let progress = way.progress(&world.epoll, token, &mut world.inbox);
             let Some(flight) = &way.flight else { return };
@@ -312,7 +317,10 @@ impl Client {
             return Some(self.streams.len() - 1);
         }
         let silent = self.streams.iter().enumerate().filter_map(|(n, s)| Some((n, s.as_ref()?)));
-        silent.filter(|(_, s)| s.pending == 0).min_by_key(|(_, s)| (s.asked, s.has_answers(), s.expires)).map(|(n, _)| n)
+        silent
+            .filter(|(_, s)| s.pending == 0)
+            .min_by_key(|(_, s)| (s.asked, s.has_answers(), s.expires))
+            .map(|(n, _)| n)
     }
 
     pub(super) fn streamed(&mut self, nth: usize, flags: epoll::EventFlags, world: &mut World) {

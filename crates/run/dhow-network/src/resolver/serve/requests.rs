@@ -95,10 +95,7 @@ impl Resolver {
             let reply = match passing::receive(connection.socket.as_fd(), &mut packet, &mut descriptors) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(error.to_string()),
-                Ok(0) | Err(_) => {
-                    self.connections[nth] = None;
-                    return;
-                }
+                Ok(0) | Err(_) => return self.hang_up(nth),
                 Ok(count) if count == packet.len() => Err("the request is too long".to_owned()),
                 Ok(count) => self.request(nth, &packet[..count], descriptors),
             };
@@ -108,6 +105,12 @@ impl Resolver {
             if !self.connections[nth].as_ref().is_some_and(|connection| connection.news.is_empty()) {
                 self.tell(nth);
             }
+        }
+    }
+
+    fn hang_up(&mut self, nth: usize) {
+        if let Some(connection) = self.connections[nth].take() {
+            let _ = epoll::delete(&self.world.epoll, &connection.socket);
         }
     }
 
@@ -252,10 +255,7 @@ impl Resolver {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // Too many descriptors under way, until the other has taken some.
                 Err(error) if error.raw_os_error() == Some(Errno::TOOMANYREFS.raw_os_error()) => break,
-                Err(_) => {
-                    self.connections[nth] = None;
-                    return;
-                }
+                Err(_) => return self.hang_up(nth),
             }
             if let Some(Some(connection)) = self.connections.get_mut(nth) {
                 connection.news.pop_front();

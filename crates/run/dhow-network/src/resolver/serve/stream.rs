@@ -40,7 +40,17 @@ impl Stream {
         let interest = epoll::EventFlags::IN;
         epoll::add(epoll, &fd, epoll::EventData::new_u64(token), interest)?;
         let (inbox, outbox) = (Vec::new(), Vec::new());
-        Ok(Stream { fd, serial, inbox, outbox, pending: 0, expires: now + SILENCE, asked: false, ended: false, interest })
+        Ok(Stream {
+            fd,
+            serial,
+            inbox,
+            outbox,
+            pending: 0,
+            expires: now + SILENCE,
+            asked: false,
+            ended: false,
+            interest,
+        })
     }
 
     /// Whether answers wait to be taken.
