@@ -6,7 +6,7 @@
 //!
 //! - a **client** is a container that asks; its **listeners** lie in its own network namespace;
 //! - the **zone** of a network is the names that are ours ([`zone`]);
-//! - an **upstream** server is asked for all other names ([`forward`](self)), from the container's namespace or the host's;
+//! - an **upstream** server is asked for all other names (`forward.rs`), from the container's namespace or the host's;
 //! - the **control socket** is where all of that is handed in ([`control`]).
 //!
 //! # The way of a query
@@ -19,7 +19,7 @@
 //!
 //! # Lifecycle
 //!
-//! Started by who needs it first ([`control::Control::launch`]), it becomes nobody ([`confine`](self)) before it reads
+//! Started by who needs it first ([`control::Control::launch`]), it becomes nobody (`confine.rs`) before it reads
 //! anything but how to begin, and ends when nothing is left to serve. Killed, it has lost nothing but the queries under
 //! way: what it was handed in is held by who follows it ([`control::Record`]), listeners with the queries in them.
 

@@ -34,6 +34,10 @@ pub struct Asker<'z> {
 }
 
 /// What is to be done with a query.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives for a moment on the stack; a box would be an allocation for each query"
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing.

@@ -72,12 +72,12 @@ pub(super) enum Worth {
 
 impl Job {
     /// `penalised` says of each server whether it failed lately.
-    pub(super) fn new(origin: Origin, query: Query, penalised: &[bool], now: Instant) -> Job {
+    pub(super) fn new(origin: Origin, query: Query, penalised: &[bool], now: Instant) -> Box<Job> {
         let servers = || (0..penalised.len().min(SERVERS_MAX)).map(|n| n as u8);
         let good = servers().filter(|&n| !penalised[usize::from(n)]);
         let order = good.chain(servers().filter(|&n| penalised[usize::from(n)])).collect();
         let stream = matches!(origin, Origin::Stream { .. });
-        Job { origin, query, stream, deadline: now + DEADLINE, order, attempt: 0, poor: None }
+        Box::new(Job { origin, query, stream, deadline: now + DEADLINE, order, attempt: 0, poor: None })
     }
 
     /// The server to ask now, and until when. None: all had their chances, or it is too late.
@@ -165,7 +165,7 @@ pub(super) struct Way {
 /// The query that is under way.
 #[derive(Debug)]
 pub(super) struct Flight {
-    pub(super) job: Job,
+    pub(super) job: Box<Job>,
     pub(super) id: u16,
     pub(super) server: usize,
     pub(super) expires: Instant,
@@ -219,10 +219,10 @@ impl Way {
         &mut self,
         epoll: &OwnedFd,
         token: u64,
-        job: Job,
+        job: Box<Job>,
         (server, address): (usize, SocketAddr),
         (id, expires): (u16, Instant),
-    ) -> Result<(), Job> {
+    ) -> Result<(), Box<Job>> {
         let request = job.request(id);
         match self.send(epoll, token, &request, address) {
             Ok(()) => {

@@ -18,9 +18,9 @@ fn messages_that_fuzzing_kept_and_what_is_near_them() {
         let outcome = std::panic::catch_unwind(|| check(&input));
         assert!(outcome.is_ok(), "{}", path.display());
         inputs += 1;
-        for at in 0..input.len().min(300) {
+        for at in 0..input.len().min(120) {
             check(&input[..at]);
-            for byte in [0, 1, 12, 33, 41, 63, 64, 0xc0, 0xff] {
+            for byte in [0, 1, 12, 63, 0xc0, 0xff] {
                 let mut near = input.clone();
                 near[at] = byte;
                 check(&near);

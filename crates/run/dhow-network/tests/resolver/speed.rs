@@ -1,6 +1,8 @@
 //! Figures, printed for people: `cargo test -p dhow-network --release --test resolver -- --ignored --nocapture speed`.
 //! What is asserted holds on any machine: nothing is lost, and the memory stays as it is.
 
+#![allow(clippy::print_stdout, reason = "figures for people")]
+
 use crate::asking::{query, udp};
 use crate::process::{Directory, Process, apart, endpoint, join, sockets, ticks, write};
 use std::io::ErrorKind;

@@ -27,7 +27,7 @@ pub(super) struct Client {
     listeners: Vec<(OwnedFd, bool)>,
     streams: Vec<Option<Stream>>,
     ways: Vec<Way>,
-    waiting: VecDeque<Job>,
+    waiting: VecDeque<Box<Job>>,
     /// Until when each server comes last.
     penalties: [Option<Instant>; SERVERS_MAX],
     /// Of the last connection.
@@ -122,8 +122,8 @@ impl Client {
     /// Sends a query upstream, unless it is on its way already: clients repeat themselves.
     fn forward(&mut self, origin: Origin, query: Query, world: &mut World) {
         let same = |job: &Job| job.origin == origin && job.query.id == query.id && job.query.question == query.question;
-        let flying = self.ways.iter().filter_map(|way| way.flight.as_ref()).map(|flight| &flight.job);
-        if flying.chain(&self.waiting).any(same) {
+        let flying = self.ways.iter().filter_map(|way| way.flight.as_ref()).map(|flight| &*flight.job);
+        if flying.chain(self.waiting.iter().map(|job| &**job)).any(same) {
             return self.forgotten(&origin);
         }
         world.forwarded += 1;
@@ -145,7 +145,7 @@ impl Client {
     }
 
     /// Asks the next server that can be asked; else the job waits for a socket, or has failed.
-    fn start(&mut self, mut job: Job, world: &mut World) {
+    fn start(&mut self, mut job: Box<Job>, world: &mut World) {
         loop {
             let Some((server, expires)) = job.server(world.now) else { return self.fail(job, world) };
             let upstream = self.join.upstreams[server];
@@ -170,7 +170,7 @@ impl Client {
         }
     }
 
-    fn wait(&mut self, job: Job, world: &mut World) {
+    fn wait(&mut self, job: Box<Job>, world: &mut World) {
         if self.waiting.len() >= WAITING {
             return self.fail(job, world);
         }
@@ -233,7 +233,7 @@ impl Client {
     }
 
     /// All servers had their chances.
-    fn fail(&mut self, mut job: Job, world: &mut World) {
+    fn fail(&mut self, mut job: Box<Job>, world: &mut World) {
         world.unanswered += 1;
         let bytes = job.poor.take().unwrap_or_else(|| {
             let mut bytes = Vec::new();
