@@ -1,4 +1,4 @@
-//! The inputs kept for fuzzing, with the check of the fuzz target; and each of them with a byte changed, cut or put in.
+//! The inputs kept for fuzzing, with the check of the fuzz target; and those written by hand with a byte changed, cut or put in.
 
 use dhow_network::resolver::message;
 use std::path::Path;
@@ -18,6 +18,10 @@ fn messages_that_fuzzing_kept_and_what_is_near_them() {
         let outcome = std::panic::catch_unwind(|| check(&input));
         assert!(outcome.is_ok(), "{}", path.display());
         inputs += 1;
+        // Those that were found are near others anyway.
+        if path.file_name().unwrap().len() == 40 {
+            continue;
+        }
         for at in 0..input.len().min(120) {
             check(&input[..at]);
             for byte in [0, 1, 12, 63, 0xc0, 0xff] {
@@ -30,5 +34,5 @@ fn messages_that_fuzzing_kept_and_what_is_near_them() {
             }
         }
     }
-    assert!(inputs >= 45, "{inputs}");
+    assert!(inputs >= 150, "{inputs}");
 }

@@ -4,7 +4,9 @@
 #![allow(clippy::print_stdout, reason = "figures for people")]
 
 use crate::asking::{query, udp};
-use crate::process::{Directory, Process, apart, endpoint, join, sockets, ticks, write};
+use crate::process::{Directory, Process, apart, endpoint, join, sockets, ticks, upstream, write};
+use dhow_network::resolver::control::{PerFamily, ready_for};
+use dhow_network::resolver::resolv_conf::Place;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
@@ -100,4 +102,37 @@ fn answers_of_one_container() {
         println!("CPU: {:.1} us each; memory {before} -> {} KiB", (cpu() - busy) / all as f64, process.memory());
         assert!(process.memory() <= before + 64);
     });
+}
+
+/// What a start of a container pays for its resolver.
+#[test]
+#[ignore = "figures for people"]
+fn start_of_a_resolver_and_of_a_container() {
+    let directory = Directory::new();
+    write(&directory, "shop", vec![endpoint("c1", &["web"], &["172.18.0.2"])]);
+    let upstreams = [upstream("10.0.0.1:53".parse().unwrap(), Place::Container)];
+    let (mut starts, mut joins, mut makes) = (Vec::new(), Vec::new(), Vec::new());
+    apart(|| {
+        for _ in 0..20 {
+            let begin = Instant::now();
+            let process = Process::start();
+            process.network("n1", &directory);
+            starts.push(begin.elapsed());
+            for n in 0..20 {
+                let begin = Instant::now();
+                let (sockets, _) = ready_for(&upstreams, PerFamily::default()).unwrap();
+                makes.push(begin.elapsed());
+                process.control.join(join(&n.to_string(), &["n1"], &upstreams), &sockets).unwrap();
+                joins.push(begin.elapsed() - makes[makes.len() - 1]);
+            }
+            assert_eq!(process.control.status().unwrap().clients.len(), 20);
+            println!("{} KiB with 20 containers", process.memory());
+        }
+    });
+    for (what, all) in
+        [("a resolver", &mut starts), ("sockets of a container", &mut makes), ("handing them in", &mut joins)]
+    {
+        all.sort();
+        println!("{what}: {:?} least, {:?} median", all[0], all[all.len() / 2]);
+    }
 }
