@@ -30,6 +30,7 @@ pub mod mac;
 pub mod netlink;
 pub mod netns;
 pub mod ports;
+pub mod resolver;
 pub mod route;
 pub mod subnet;
 pub mod sysctl;
