@@ -203,7 +203,7 @@ pub(super) fn take_up(descriptors: Vec<OwnedFd>, keeper: Option<OwnedFd>) -> io:
     let log = pump::take_up(&mut slate, &transit, plan).unwrap_or_default();
     let keeping = memory.brief.keeper.clone().map(|plan| {
         let mut keeping = Keeping::new(plan, memory.brief.supervisor_cgroup.clone());
-        (keeping.connection, keeping.child) = (connection, memory.keeper);
+        keeping.take_up(connection, memory.keeper);
         keeping
     });
     let expected = slate.attached().saturating_sub(clients.iter().filter(|client| client.is_counted()).count());
