@@ -194,18 +194,27 @@ impl Entry {
                 Ok(0) => self.connection = None,
                 Ok(n) => {
                     self.inbox.push(&bytes[..n]);
-                    // Who makes no sense is as good as dead, and what he had is kept.
                     if self.understand().is_err() {
-                        self.connection = None;
+                        self.refuse();
                     }
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => self.connection = None,
+                Err(e) if e.kind() == io::ErrorKind::ConnectionReset => self.connection = None,
+                // No room for what came, for one.
+                Err(_) => self.refuse(),
             }
         }
         self.inbox = Inbox::default();
         self.came.clear();
+    }
+
+    /// Hangs up on one who lives, and keeps nothing for him: what we have is out of date, and he is to have no successor.
+    /// He comes again.
+    fn refuse(&mut self) {
+        self.connection = None;
+        self.order = None;
+        self.kept.clear();
     }
 
     fn understand(&mut self) -> io::Result<()> {

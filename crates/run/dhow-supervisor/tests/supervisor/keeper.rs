@@ -499,3 +499,40 @@ fn a_keeper_without_descriptors_is_not_asked_all_the_time() {
     assert!(kill(pid));
     assert!(ended(&a.wait(true).unwrap(), 137));
 }
+
+#[test]
+fn input_under_way_goes_along_to_another_program() {
+    let mut container = kept(Container::new("upgrade-input", "sleep 2; cat; exit 4"));
+    container.plan.stdin = Stdin::Once;
+    let connection = container.start(ALL);
+    let new = dhow_sys::mount::clone_tree(&copy_of_program(&container)).unwrap();
+    let input = text(300_000);
+    std::thread::scope(|scope| {
+        let client = scope.spawn(|| attach(connection, input.as_bytes(), true));
+        // All pipes are full.
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!(upgrade(&container.plan.run_dir, new.as_fd()).unwrap(), Upgraded::Done);
+        let (end, out, _) = client.join().unwrap();
+        assert!(ended(&end, 4), "{end:?}");
+        assert_same(&out, &input, "what the client saw");
+    });
+}
+
+/// The end of input takes a second order, and there is no room for it.
+#[test]
+fn input_ends_although_the_keeper_has_no_room() {
+    let mut container = kept(Container::new("upgrade-room", "sleep 1; cat; exit 4"));
+    container.plan.stdin = Stdin::Once;
+    let connection = container.start(ALL);
+    until("the keeper", || !holders("dhow-keeper", &container.plan.run_dir.join("supervisor.lock")).is_empty());
+    let keeper_pid = keeper(&container).unwrap();
+    let held = fs::read_dir(format!("/proc/{keeper_pid}/fd")).unwrap().count() as u64;
+    let maximum = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    let wanted = rustix::process::Rlimit { current: Some(held + 4), maximum };
+    let pid = rustix::process::Pid::from_raw(keeper_pid.cast_signed());
+    rustix::process::prlimit(pid, rustix::process::Resource::Nofile, wanted).unwrap();
+    let (end, out, _) = attach(connection, b"hi\n", true);
+    assert!(ended(&end, 4) && out == "hi\n", "{end:?} {out}");
+    container.assert_nothing_left();
+    until("the keeper to end", || keeper(&container).is_none());
+}
