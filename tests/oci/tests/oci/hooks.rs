@@ -3,7 +3,9 @@
 use crate::case::{Case, case, ours};
 use serde_json::{Value, json};
 use std::fs;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 const ALL: [&str; 6] = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"];
 
@@ -186,6 +188,34 @@ fn one_that_fails_after_the_start_is_a_warning() {
             if all.len() == 2 { vec![] } else { vec![format!("hooks: {:?}", names(&all))] }
         });
     }
+}
+
+/// Where the first process is made by another new one it is that one's pid that hooks are told.
+#[test]
+fn they_are_told_the_pid_of_who_lives_on() {
+    let Some(mut case) = case_with_records() else { return };
+    let mut holder = Command::new("unshare");
+    holder.args(["--pid", "--fork", "cat"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut holder = holder.spawn().unwrap();
+    // Its answer tells that it is in there.
+    let mut input = holder.stdin.take().unwrap();
+    input.write_all(b"x").unwrap();
+    holder.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    let namespace = format!("/proc/{}/ns/pid_for_children", holder.id());
+    case.share("pid").add("/linux/namespaces", json!({"type": "pid", "path": namespace}));
+    for name in ["createRuntime", "poststart"] {
+        let hook = hook(&case, name, &[]);
+        case.spec["hooks"][name] = json!([hook]);
+    }
+    let inside = fs::read_link(&namespace).unwrap().display().to_string();
+    case.expect("namespaces", json!({"pid": inside}));
+    case.run_and(|_, _| {
+        let all = records(&case);
+        let pids: Vec<&Value> = all.iter().map(|record| &record["state"]["pid"]).collect();
+        if pids.len() == 2 && pids[0] == pids[1] { vec![] } else { vec![format!("pid: {pids:?}")] }
+    });
+    drop(input);
+    holder.wait().unwrap();
 }
 
 #[test]

@@ -40,11 +40,11 @@ fn memory_and_processors_as_seen_from_inside() {
         "cgroup",
         json!({"files": {
             "memory": {"memory.limit_in_bytes|memory.max": "67108864|67108864"},
-            "cpu": {"cpu.cfs_quota_us|cpu.max": "20000|20000 100000", "cpu.shares|cpu.weight": "512|20"},
+            "cpu": {"cpu.cfs_quota_us|cpu.max": "20000|20000 100000", "cpu.shares|cpu.weight": "512|59"},
         }}),
     );
-    case.differs("runc", "cgroup.cpu.shares", "the weight for given shares has changed since 1.3");
-    case.differs("crun", "cgroup.cpu.shares", "the weight for given shares has changed since 1.23");
+    case.differs("runc", "cgroup.cpu.shares", "before 1.3.2 the weight for these shares was 20");
+    case.differs("crun", "cgroup.cpu.shares", "before 1.23 the weight for these shares was 20");
     case.run();
 }
 

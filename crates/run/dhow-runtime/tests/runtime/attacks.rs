@@ -106,16 +106,19 @@ fn cve_2021_30465_mount_targets_become_links_meanwhile() {
         });
         let exchange = exchange.unwrap();
         bench.add("/mounts", json!({"destination": "/volume", "type": "bind", "source": volume, "options": ["bind"]}));
-        bench.add("/mounts", json!({"destination": "/volume/place", "type": "tmpfs", "source": "x"}));
-        bench.add(
-            "/mounts",
-            json!({"destination": "/volume/place/x", "type": "bind", "source": data, "options": ["bind"]}),
-        );
+        let common = bench.spec["mounts"].clone();
+        let bind = |to: String| json!({"destination": to, "type": "bind", "source": data, "options": ["bind"]});
         let before = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        for _ in 0..40 {
+        for n in 0..120 {
+            bench.set("/mounts", common.clone());
+            // A place that is there, one in a new file system, and one that is to be made: where, is what it is about.
+            if n % 2 == 0 {
+                bench.add("/mounts", json!({"destination": "/volume/place", "type": "tmpfs", "source": "x"}));
+            }
+            bench.add("/mounts", bind(format!("/volume/place/{n}/x")));
             // Whether it starts depends on when which was there.
             let _ = bench.run();
-            assert!(is_empty(&victim));
+            assert!(is_empty(&victim), "{n}");
         }
         dhow_sys::pidfd::signal(exchange.pidfd.as_fd(), rustix::process::Signal::KILL).unwrap();
         dhow_sys::pidfd::wait(exchange.pidfd.as_fd()).unwrap();

@@ -174,6 +174,8 @@ fn mounts_get_the_attributes_they_were_given() {
         );
         assert!(output.ends_with("1770\n"), "{output}");
         assert!(beneath.join("ok").exists());
+        // Else the directories could not be removed.
+        dhow_sys::mount::unmount(&beneath).unwrap();
     });
 }
 
