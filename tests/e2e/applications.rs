@@ -235,3 +235,47 @@ fn a_fork_bomb_stays_in_its_container() {
     let ran = store.dhow(&["run", "--rm", "--pids-limit", "20", &image, "python3", "-c", program]).ok();
     assert_eq!(ran.stdout, "19 11\n", "{ran}");
 }
+
+/// What Redis answers to a command, over a connection of its own; none when nobody answers.
+fn redis(port: u16, command: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    write!(stream, "{command}\r\nQUIT\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer.strip_suffix("+OK\r\n").map(str::to_owned)
+}
+
+#[test]
+fn redis_keeps_its_data_over_save_and_restart() {
+    let (store, image) = with_image("redis");
+    let data = store.folder().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::os::unix::fs::chown(&data, Some(1000), Some(1000)).unwrap();
+    let volume = format!("{}:/data", path(&data));
+    let port = free_port();
+    let number = port.to_string();
+    let server = ["redis-server", "--bind", "127.0.0.1", "--port", &number, "--dir", "/data", "--save", ""];
+    let run = ["run", "-d", "--name", "kv", "--network", "host", "--read-only", "-v", &volume, &image];
+    store.dhow(&[&run[..], &server].concat()).ok();
+    until("redis answers", || redis(port, "PING").as_deref() == Some("+PONG\r\n"));
+    assert_eq!(redis(port, "SET harbour dhow").as_deref(), Some("+OK\r\n"));
+    for n in 0..100 {
+        redis(port, &format!("RPUSH list {n}")).unwrap();
+    }
+    assert_eq!(redis(port, "GET harbour").as_deref(), Some("$4\r\ndhow\r\n"));
+    assert_eq!(redis(port, "SAVE").as_deref(), Some("+OK\r\n"));
+    assert!(data.join("dump.rdb").is_file());
+    store.dhow(&["restart", "kv"]).ok();
+    until("redis answers again", || redis(port, "PING").is_some());
+    assert_eq!(redis(port, "GET harbour").as_deref(), Some("$4\r\ndhow\r\n"));
+    assert_eq!(redis(port, "LLEN list").as_deref(), Some(":100\r\n"));
+    // What was saved is there even after SIGKILL.
+    store.dhow(&["kill", "kv"]).ok();
+    store.dhow(&["start", "kv"]).ok();
+    until("redis answers once more", || redis(port, "PING").is_some());
+    assert_eq!(redis(port, "LLEN list").as_deref(), Some(":100\r\n"));
+    store.dhow(&["stop", "kv"]).ok();
+    assert_eq!(store.dhow(&["inspect", "-f", "{{.State.ExitCode}}", "kv"]).text(), "0");
+    assert!(store.dhow(&["logs", "kv"]).ok().stdout.contains("Ready to accept connections"));
+    store.dhow(&["rm", "kv"]).ok();
+}

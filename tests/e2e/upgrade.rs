@@ -51,7 +51,6 @@ fn taken_over(old: &Path, is_new: bool) {
     let follower = box_.command(&["logs", "-f", "counts"]).stdout(Stdio::piped()).spawn().unwrap();
 
     let said = box_.dhow(&["system", "upgrade"]).ok();
-    println!("{said}");
     let results = said.stdout.lines().skip(1).map(|line| {
         ["upgraded", "too old to be upgraded in place: goes on as it is", "not running"]
             .into_iter()

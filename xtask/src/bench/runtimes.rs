@@ -50,6 +50,8 @@ pub(crate) fn all(options: &Options, spec: &Value, root: &Path, place: &Path) ->
 fn write_bundle(bundle: &Path, spec: &Value, root: &Path, args: &[&str], cgroup: &str) -> Result<(), Failure> {
     std::fs::create_dir_all(bundle).map_err(Failure::at(bundle))?;
     let mut spec = spec.clone();
+    // Older ones refuse what they do not know, though nothing newer is asked for.
+    spec["ociVersion"] = json!("1.0.2");
     spec["root"] = json!({ "path": root, "readonly": false });
     spec["process"]["args"] = json!(args);
     spec["process"]["terminal"] = json!(false);

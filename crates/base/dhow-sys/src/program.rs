@@ -28,6 +28,8 @@ pub fn give_back() {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
     #[test]
     fn the_program_goes_on_as_it_was() {
         // Other tests, in other threads, would bring in what they run on.
@@ -42,9 +44,8 @@ mod tests {
     #[ignore = "run by the other one, in a process of its own"]
     fn alone() {
         static CONSTANTS: [u64; 1024] = [0x5ca1_ab1e; 1024];
-        static mut WRITTEN: u64 = 0;
-        // SAFETY: nobody else knows of it.
-        unsafe { *(&raw mut WRITTEN) = 7 };
+        static WRITTEN: AtomicU64 = AtomicU64::new(0);
+        WRITTEN.store(7, Ordering::SeqCst);
         let texts: Vec<String> = ["a", "b"].map(str::to_owned).into();
         let resident = || {
             let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
@@ -57,7 +58,6 @@ mod tests {
         let after = resident();
         assert!(after < before, "{after} KiB of code after {before} KiB");
         assert!(CONSTANTS.iter().all(|n| *n == 0x5ca1_ab1e) && texts == ["a", "b"]);
-        // SAFETY: as above.
-        assert_eq!(unsafe { *(&raw const WRITTEN) }, 7);
+        assert_eq!(WRITTEN.load(Ordering::SeqCst), 7);
     }
 }

@@ -248,6 +248,21 @@ mod tests {
         assert_eq!(wait, Some(Duration::from_millis(100)));
     }
 
+    /// Between a start and an end, the clock of the machine may be set to anything.
+    #[test]
+    fn a_clock_that_jumps_makes_no_nonsense() {
+        for (started, finished) in [(1_000, 0), (i64::MAX, i64::MIN), (0, i64::MAX), (i64::MIN, i64::MAX)] {
+            let mut row = row(Status::Running, 400_000_000, 3, false);
+            row.state.started = Some(started);
+            let end = End { code: Some(1), finished: Some(finished), oom_killed: false, error: String::new() };
+            assert!(ran(&row, &end) >= 0, "{started} {finished}");
+            let wait = restart_delay(&row, &RestartPolicy::Always, &end).unwrap();
+            // Back: as one that ended at once. Ahead: as one that ran for long.
+            let expected = if finished < started { 800 } else { 100 };
+            assert_eq!(wait, Duration::from_millis(expected), "{started} {finished}");
+        }
+    }
+
     #[test]
     fn policies_say_whether() {
         let again = |policy, code, count, stopped| {
