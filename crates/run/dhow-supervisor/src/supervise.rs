@@ -78,7 +78,12 @@ fn begin() -> io::Result<Option<watch::Watch>> {
         }
         Some(Message::Resume { version }) => {
             wire::known(version)?;
-            resume::take_up(talk.descriptors, None).map(Some)
+            let mut watch = resume::take_up(talk.descriptors, None)?;
+            if watch.brief.by_itself {
+                // News for a successor.
+                watch.keep();
+            }
+            Ok(Some(watch))
         }
         Some(Message::Succeed { version }) => {
             wire::known(version)?;

@@ -23,6 +23,8 @@ const DEATHS: usize = 5;
 const WITHIN: Duration = Duration::from_secs(10);
 /// is not followed by another for so long.
 const REST: Duration = Duration::from_secs(10);
+/// How long to wait for room.
+const FULL: Duration = Duration::from_secs(1);
 
 /// Somebody who is, or was, connected.
 #[derive(Debug, Default)]
@@ -50,6 +52,8 @@ pub(super) struct Keeper {
     /// Written to by the handler of SIGCHLD.
     children: std::os::unix::net::UnixStream,
     idle_since: Instant,
+    /// Until when nobody is let in, because there is no room for one more descriptor.
+    full_until: Option<Instant>,
 }
 
 impl Keeper {
@@ -58,7 +62,7 @@ impl Keeper {
         signal.set_nonblocking(true)?;
         children.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(signal_hook::consts::SIGCHLD, signal)?;
-        Ok(Keeper { post, lock, listener, entries: Vec::new(), children, idle_since: Instant::now() })
+        Ok(Keeper { post, lock, listener, entries: Vec::new(), children, idle_since: Instant::now(), full_until: None })
     }
 
     /// Serves until there has been nothing to keep for a while.
@@ -104,11 +108,13 @@ impl Keeper {
     fn wait(&mut self) -> io::Result<()> {
         let due = self.entries.iter().filter_map(Entry::due).min();
         let idle = self.entries.is_empty().then(|| self.idle_since + IDLE);
-        let timeout = due.into_iter().chain(idle).min().map(|at| {
+        self.full_until = self.full_until.filter(|until| *until > Instant::now());
+        let timeout = due.into_iter().chain(idle).chain(self.full_until).min().map(|at| {
             let left = at.saturating_duration_since(Instant::now());
             Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() }
         });
-        let mut fds = vec![PollFd::new(&self.listener, PollFlags::IN), PollFd::new(&self.children, PollFlags::IN)];
+        let let_in = if self.full_until.is_some() { PollFlags::empty() } else { PollFlags::IN };
+        let mut fds = vec![PollFd::new(&self.listener, let_in), PollFd::new(&self.children, PollFlags::IN)];
         let connections = self.entries.iter().filter_map(|entry| entry.connection.as_ref());
         fds.extend(connections.map(|connection| PollFd::new(connection, PollFlags::IN)));
         match poll(&mut fds, timeout.as_ref()) {
@@ -134,7 +140,17 @@ impl Keeper {
     /// Lets in who waits; with `hear`, hears him at once.
     fn accept(&mut self, hear: bool) {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        while let Ok(socket) = rustix::net::accept_with(&self.listener, flags) {
+        loop {
+            let socket = match rustix::net::accept_with(&self.listener, flags) {
+                Ok(socket) => socket,
+                Err(Errno::INTR | Errno::CONNABORTED) => continue,
+                Err(Errno::AGAIN) => return,
+                // Who waits goes on waiting.
+                Err(_) => {
+                    self.full_until = Some(Instant::now() + FULL);
+                    return;
+                }
+            };
             let peer = rustix::net::sockopt::socket_peercred(&socket).map(|credentials| credentials.uid);
             if peer.is_ok_and(|uid| uid == rustix::process::geteuid()) {
                 let mut entry = Entry::new(Some(socket), None, Vec::new());
@@ -178,18 +194,27 @@ impl Entry {
                 Ok(0) => self.connection = None,
                 Ok(n) => {
                     self.inbox.push(&bytes[..n]);
-                    // Who makes no sense is as good as dead, and what he had is kept.
                     if self.understand().is_err() {
-                        self.connection = None;
+                        self.refuse();
                     }
                 }
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => self.connection = None,
+                Err(e) if e.kind() == io::ErrorKind::ConnectionReset => self.connection = None,
+                // No room for what came, for one.
+                Err(_) => self.refuse(),
             }
         }
         self.inbox = Inbox::default();
         self.came.clear();
+    }
+
+    /// Hangs up on one who lives, and keeps nothing for him: what we have is out of date, and he is to have no successor.
+    /// He comes again.
+    fn refuse(&mut self) {
+        self.connection = None;
+        self.order = None;
+        self.kept.clear();
     }
 
     fn understand(&mut self) -> io::Result<()> {

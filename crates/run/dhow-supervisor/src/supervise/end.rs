@@ -9,7 +9,9 @@ use crate::wire::Message;
 use dhow_runtime::cgroup::{Cgroup, Hierarchies};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::FlockOperation;
+use std::ffi::OsStr;
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -205,8 +207,10 @@ impl Watch {
         if let Some((program, arguments)) = self.brief.exited.split_first() {
             // Ours is not for it, and for the container that it may start again.
             let _ = std::fs::write(OOM_SCORE, self.brief.oom_score.to_string());
-            let mut command = Command::new(program);
-            command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+            let path = if self.brief.by_itself { OsStr::new("/proc/self/exe") } else { program };
+            let mut command = Command::new(path);
+            command.arg0(program).args(arguments);
+            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             // It lives on alone. When it cannot be executed, the next command finds the exit record.
             let _ = command.spawn();
         }

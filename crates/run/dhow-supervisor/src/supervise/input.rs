@@ -52,6 +52,32 @@ impl Input {
         self.ends = true;
     }
 
+    /// What is in no pipe yet, for one who goes on with the same clients.
+    pub(super) fn queued(&self, keys: &[(Slot, u64)]) -> Vec<(u64, Vec<u8>)> {
+        let key = |slot: Option<Slot>| keys.iter().find(|(other, _)| Some(*other) == slot).map_or(0, |(_, key)| *key);
+        let mut all: Vec<_> = self.queue.iter().map(|(slot, bytes)| (key(*slot), bytes.clone())).collect();
+        if let Some((_, first)) = all.first_mut() {
+            first.drain(..self.written);
+        }
+        all
+    }
+
+    /// What is out of the transit pipe already.
+    pub(super) fn rest(&self) -> &[u8] {
+        &self.rest
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ends
+    }
+
+    /// Goes on with that.
+    pub(super) fn refill(&mut self, slate: &Slate, queue: Vec<(u64, Vec<u8>)>, rest: Vec<u8>, ends: bool) {
+        self.queue = queue.into_iter().map(|(key, bytes)| (slate.slot(key), bytes)).collect();
+        self.rest = rest;
+        self.ends |= ends;
+    }
+
     /// Bytes that wait.
     pub(super) fn pending(&self) -> usize {
         self.queue.iter().map(|(_, bytes)| bytes.len()).sum::<usize>() - self.written

@@ -14,8 +14,10 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How long to wait after a keeper could not be had.
+/// How long to wait after a keeper could not be had,
 const AGAIN: Duration = Duration::from_secs(1);
+/// or after so many in a row were lost within that time: one that cannot keep more says so by hanging up.
+const IN_A_ROW: u32 = 5;
 
 /// See the top of this file.
 #[derive(Debug)]
@@ -27,11 +29,20 @@ pub(super) struct Keeping {
     pub(super) child: Option<u32>,
     /// When to try again; none: while there is a connection.
     again: Option<Instant>,
+    /// When a keeper was last told, and how many were lost soon after that.
+    told: Instant,
+    lost: u32,
 }
 
 impl Keeping {
     pub(super) fn new(plan: KeeperPlan, group: Option<PathBuf>) -> Keeping {
-        Keeping { plan, group, connection: None, child: None, again: None }
+        Keeping { plan, group, connection: None, child: None, again: None, told: Instant::now(), lost: 0 }
+    }
+
+    /// Goes on with what another had; without a connection there is to be one as soon as may be.
+    pub(super) fn take_up(&mut self, connection: Option<OwnedFd>, child: Option<u32>) {
+        self.again = connection.is_none().then(Instant::now);
+        (self.connection, self.child) = (connection, child);
     }
 
     fn order(&mut self, message: Message<'_>, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
@@ -80,16 +91,20 @@ impl Watch {
                 None => keeping.order(Message::Keep(&bytes), &all),
             })
         });
+        keeping.told = Instant::now();
         keeping.again = kept.is_err().then(|| Instant::now() + AGAIN);
         self.keeping = Some(keeping);
     }
 
     /// To be called when the keeper's connection has something to say, which can only be that it is gone.
     pub(super) fn keeper_is_gone(&mut self) {
-        if let Some(keeping) = &mut self.keeping {
-            keeping.connection = None;
+        let Some(keeping) = &mut self.keeping else { return };
+        keeping.connection = None;
+        keeping.lost = if keeping.told.elapsed() < AGAIN { keeping.lost + 1 } else { 0 };
+        match keeping.lost > IN_A_ROW {
+            true => keeping.again = Some(Instant::now() + AGAIN),
+            false => self.keep(),
         }
-        self.keep();
     }
 
     /// Has the keeper drop what it has.

@@ -43,6 +43,14 @@ struct Memory {
     /// Whether each source is stderr.
     sources: Vec<bool>,
     input: bool,
+    /// Input that is in no pipe yet, with the key of who brought it; and such as is out of the transit pipe already.
+    #[serde(default)]
+    queue: Vec<(u64, Vec<u8>)>,
+    #[serde(default)]
+    rest: Vec<u8>,
+    /// Whether no more input comes after it.
+    #[serde(default)]
+    input_ends: bool,
     /// Whether there is a terminal, whose other end is held.
     peer: bool,
     /// Whether there is a connection to the keeper.
@@ -108,11 +116,16 @@ pub(super) fn state(watch: &Watch, heir: Heir) -> io::Result<(File, Vec<Borrowed
         told: client.told,
         upgrades: client.upgrade.is_some(),
     };
+    // Another's clients bring it again.
+    let waits = watch.input.as_ref().filter(|_| stays);
     let memory = Memory {
         version: Some(VERSION),
         brief: watch.brief.clone(),
         sources: watch.sources.iter().map(|source| source.stream == Stream::Stderr).collect(),
         input: watch.input.is_some(),
+        queue: waits.map(|input| input.queued(&keys)).unwrap_or_default(),
+        rest: waits.map(|input| input.rest().to_vec()).unwrap_or_default(),
+        input_ends: waits.is_some_and(Input::has_ended),
         peer: watch.peer.is_some(),
         kept_by: connection.is_some(),
         keeper: watch.keeping.as_ref().and_then(|keeping| keeping.child).filter(|_| stays),
@@ -174,11 +187,12 @@ pub(super) fn take_up(descriptors: Vec<OwnedFd>, keeper: Option<OwnedFd>) -> io:
         Some(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "the state of a later version")),
     };
     let (pidfd, listener, lock) = (next()?, next()?, next()?);
-    // By itself one never finds it taken, and a process that is to be another's successor waits for that one's end.
-    start::act(&lock, if keeper.is_some() { Wait::Block } else { Wait::No }).or_else(|e| match keeper {
-        Some(_) => Err(e),
-        None => Ok(()),
-    })?;
+    // A successor waits for the end of the one before. One who finds it taken after an execution anew has a successor
+    // already, and is to end.
+    match start::act(&lock, if keeper.is_some() { Wait::Block } else { Wait::No }) {
+        Err(e) if keeper.is_some() || e.kind() == io::ErrorKind::WouldBlock => return Err(e),
+        _ => {}
+    }
     let mut sources = Vec::new();
     for is_stderr in memory.sources {
         let stream = if is_stderr { Stream::Stderr } else { Stream::Stdout };
@@ -191,6 +205,7 @@ pub(super) fn take_up(descriptors: Vec<OwnedFd>, keeper: Option<OwnedFd>) -> io:
     };
     if let Some(input) = &mut input {
         input.settle(&slate);
+        input.refill(&slate, memory.queue, memory.rest, memory.input_ends);
     }
     let peer = if memory.peer { Some(next()?) } else { None };
     let connection = if memory.kept_by { Some(next()?) } else { keeper };
@@ -203,7 +218,7 @@ pub(super) fn take_up(descriptors: Vec<OwnedFd>, keeper: Option<OwnedFd>) -> io:
     let log = pump::take_up(&mut slate, &transit, plan).unwrap_or_default();
     let keeping = memory.brief.keeper.clone().map(|plan| {
         let mut keeping = Keeping::new(plan, memory.brief.supervisor_cgroup.clone());
-        (keeping.connection, keeping.child) = (connection, memory.keeper);
+        keeping.take_up(connection, memory.keeper);
         keeping
     });
     let expected = slate.attached().saturating_sub(clients.iter().filter(|client| client.is_counted()).count());

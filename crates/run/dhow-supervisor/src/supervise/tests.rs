@@ -52,6 +52,7 @@ fn supervise(name: &str, script: &str, stdin: Stdin) -> Plain {
             process: None,
             supervisor_cgroup: None,
             keeper: None,
+            by_itself: false,
         },
         pidfd,
         sources: vec![

@@ -51,6 +51,10 @@ pub(super) struct Brief {
     pub(super) supervisor_cgroup: Option<PathBuf>,
     #[serde(default)]
     pub(super) keeper: Option<KeeperPlan>,
+    /// Whether `exited` is run from the program that we are, because we are another than it was: its file may be gone, or
+    /// be of an older version.
+    #[serde(default)]
+    pub(super) by_itself: bool,
 }
 
 impl Brief {
@@ -66,6 +70,7 @@ impl Brief {
             process: Some(process),
             supervisor_cgroup: plan.supervisor_cgroup.clone(),
             keeper: plan.keeper.clone(),
+            by_itself: false,
         }
     }
 }
@@ -176,10 +181,14 @@ impl Watch {
                     if let Some(group) = self.still_to_join.take() {
                         let _ = group.join();
                     }
+                    let is_ours = self.brief.exited.first().is_some_and(|program| is_our_file(program));
+                    let before = self.brief.by_itself;
+                    self.brief.by_itself |= is_ours;
                     let asked = program.try_clone();
                     self.clients[n].upgrade = asked.ok();
                     let _ = resume::execute_anew(self, Some(program.as_fd()));
                     self.clients[n].upgrade = None;
+                    self.brief.by_itself = before;
                     wire::FAILED
                 }
                 Err(_) => wire::FAILED,
@@ -481,6 +490,14 @@ impl Watch {
                 self.clients.push(Client::new(socket));
             }
         }
+    }
+}
+
+/// Whether that path leads, or led, to the program that runs.
+fn is_our_file(program: &std::ffi::OsStr) -> bool {
+    match rustix::fs::open(program, rustix::fs::OFlags::PATH | rustix::fs::OFlags::CLOEXEC, rustix::fs::Mode::empty()) {
+        Ok(file) => is_this(&file).unwrap_or(false),
+        Err(e) => e == Errno::NOENT,
     }
 }
 

@@ -454,3 +454,85 @@ fn a_successor_waits_for_the_end_of_the_one_before() {
     until("the keeper to end", || keeper(&container).is_none());
     assert!(holders("dhow-supervisor", &lock).is_empty());
 }
+
+fn processor_ticks(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 1..].split_ascii_whitespace().collect();
+    fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
+}
+
+/// One that cannot hold more: it is not asked all the time, and the container goes on unkept until it can.
+#[test]
+fn a_keeper_without_descriptors_is_not_asked_all_the_time() {
+    let first = kept(Container::new("room-a", "sleep 100"));
+    let mut second = kept(Container::new("room-b", "sleep 15; exit 8"));
+    second.plan.keeper.clone_from(&first.plan.keeper);
+    let a = first.launch(NONE).unwrap();
+    let pid = a.pid;
+    let a = a.open().unwrap();
+    until("the keeper", || keeper(&first).is_some());
+    let keeper_pid = rustix::process::Pid::from_raw(keeper(&first).unwrap().cast_signed());
+    let held = fs::read_dir(format!("/proc/{}/fd", keeper(&first).unwrap())).unwrap().count() as u64;
+    let limit = |now: Option<u64>| {
+        let maximum = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+        let wanted = rustix::process::Rlimit { current: now.or(maximum), maximum };
+        rustix::process::prlimit(keeper_pid, rustix::process::Resource::Nofile, wanted).unwrap();
+    };
+    limit(Some(held + 3));
+    let b = second.start(NONE);
+    std::thread::sleep(Duration::from_secs(1));
+    let supervisor_pid = supervisor(&second).unwrap();
+    let spent = || processor_ticks(supervisor_pid) + processor_ticks(keeper(&first).unwrap());
+    // Room for a connection and not for what comes over it, then not even for that.
+    for room in [held + 3, 3] {
+        limit(Some(room));
+        std::thread::sleep(Duration::from_millis(1500));
+        let before = spent();
+        std::thread::sleep(Duration::from_secs(1));
+        // Hundredths of a second.
+        assert!(spent() - before < 30, "{room}: {}", spent() - before);
+    }
+    limit(None);
+    until("it to be kept", || holders("dhow-keeper", &second.plan.run_dir.join("supervisor.lock")).len() == 1);
+    assert!(kill(supervisor_pid));
+    assert!(ended(&b.wait(true).unwrap(), 8));
+    assert!(kill(pid));
+    assert!(ended(&a.wait(true).unwrap(), 137));
+}
+
+#[test]
+fn input_under_way_goes_along_to_another_program() {
+    let mut container = kept(Container::new("upgrade-input", "sleep 2; cat; exit 4"));
+    container.plan.stdin = Stdin::Once;
+    let connection = container.start(ALL);
+    let new = dhow_sys::mount::clone_tree(&copy_of_program(&container)).unwrap();
+    let input = text(300_000);
+    std::thread::scope(|scope| {
+        let client = scope.spawn(|| attach(connection, input.as_bytes(), true));
+        // All pipes are full.
+        std::thread::sleep(Duration::from_secs(1));
+        assert_eq!(upgrade(&container.plan.run_dir, new.as_fd()).unwrap(), Upgraded::Done);
+        let (end, out, _) = client.join().unwrap();
+        assert!(ended(&end, 4), "{end:?}");
+        assert_same(&out, &input, "what the client saw");
+    });
+}
+
+/// The end of input takes a second order, and there is no room for it.
+#[test]
+fn input_ends_although_the_keeper_has_no_room() {
+    let mut container = kept(Container::new("upgrade-room", "sleep 1; cat; exit 4"));
+    container.plan.stdin = Stdin::Once;
+    let connection = container.start(ALL);
+    until("the keeper", || !holders("dhow-keeper", &container.plan.run_dir.join("supervisor.lock")).is_empty());
+    let keeper_pid = keeper(&container).unwrap();
+    let held = fs::read_dir(format!("/proc/{keeper_pid}/fd")).unwrap().count() as u64;
+    let maximum = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    let wanted = rustix::process::Rlimit { current: Some(held + 4), maximum };
+    let pid = rustix::process::Pid::from_raw(keeper_pid.cast_signed());
+    rustix::process::prlimit(pid, rustix::process::Resource::Nofile, wanted).unwrap();
+    let (end, out, _) = attach(connection, b"hi\n", true);
+    assert!(ended(&end, 4) && out == "hi\n", "{end:?} {out}");
+    container.assert_nothing_left();
+    until("the keeper to end", || keeper(&container).is_none());
+}
