@@ -44,7 +44,9 @@ fn a_container_outlives_its_supervisor() {
     container::kill(&place.engine, &id, 15).unwrap();
     container::stop(&place.engine, &id, Some(Duration::ZERO), None).unwrap();
     let one = place.inspect(&id);
-    assert_eq!((one.status, one.exit_code, one.error.as_str()), (Status::Exited, None, "exit status lost"));
+    // Its successor is not the parent; older kernels tell him nothing.
+    let told = (one.status, one.exit_code, one.error.as_str());
+    assert!(matches!(told, (Status::Exited, Some(137), "") | (Status::Exited, None, "exit status lost")), "{told:?}");
     place.start(&id);
     container::remove(&place.engine, &id, true).unwrap();
     assert!(place.cgroups().iter().all(|path| path.to_string_lossy().contains("supervisors")), "{:?}", place.cgroups());
@@ -108,11 +110,10 @@ fn an_end_that_nobody_recorded_is_found() {
     let pid = place.inspect(&id).pid.unwrap();
     kill(supervisor(pid));
     kill(pid);
-    // Who may only read judges; who may write removes it.
-    assert_eq!(container::wait(&place.reader(), &id, Until::NotRunning).unwrap(), None);
-    assert_eq!(container::inspect(&place.reader(), &id).unwrap().status, Status::Exited);
-    assert!(container::start(&place.engine, &id, Default::default(), (0, 0)).is_err(), "it has gone");
-    assert!(container::list(&place.engine).unwrap().is_empty());
+    // Its successor has it recorded, and so removed; an older kernel does not tell him how it ended.
+    let code = container::wait(&place.reader(), &id, Until::NotRunning).unwrap();
+    assert!(matches!(code, Some(137) | None), "{code:?}");
+    until("it has gone", || container::list(&place.engine).unwrap().is_empty());
     assert!(place.actions().contains(&"destroy".to_owned()));
     place.is_sound();
 }
@@ -202,7 +203,8 @@ fn groups_go_with_the_last_container() {
     container::remove(&place.engine, "one", false).unwrap();
     assert!(!place.groups().is_empty(), "there is another container");
     container::remove(&place.engine, "two", false).unwrap();
-    assert_eq!(place.groups(), Vec::<std::path::PathBuf>::new());
+    // The keeper is in them, and takes them along when nothing has come for a while.
+    until("the groups have gone", || place.groups().is_empty());
 
     // What a supervisor kept that had not ended yet is there for a repair.
     let id = place.running("three", &["sleep", "1000"]);
