@@ -30,7 +30,7 @@ pub(super) fn send(engine: &Engine, mut row: ContainerRow) -> Result<Option<Cont
     while !engine.read_only() && is_left(&row)? {
         // What waits at the gate ends there.
         super::start::is_broken_off(engine, &row)?;
-        match start(engine, &row.id) {
+        match start(engine, "again", &row.id) {
             Ok(process) => drop(assign(engine, &row, process)?),
             Err(e) => drop(record(engine, &row, &End::of_row(&row, &e), false)?),
         }
@@ -42,12 +42,29 @@ pub(super) fn send(engine: &Engine, mut row: ContainerRow) -> Result<Option<Cont
     Ok(Some(row))
 }
 
-/// Starts the process. It outlives this one, and ends at once if somebody else was faster.
-fn start(engine: &Engine, id: &str) -> Result<ProcessIdentity, EngineError> {
+/// Has another process start a container again of which this one has just recorded the end, so that it need not stay.
+pub(super) fn hand_over(engine: &Engine, id: &str) -> Result<(), EngineError> {
+    let me = engine.state.identity()?;
+    let Some(row) = engine.state.read(|r| r.container(id))? else { return Ok(()) };
+    if status(&row) == Status::Restarting && row.state.process.as_ref() == Some(me) {
+        let process = start(engine, "again", id)?;
+        // Who was faster has begun something else with it.
+        assign(engine, &row, process)?;
+    }
+    Ok(())
+}
+
+/// Sends a process that records the end of a container, and starts it again: what its supervisor would have run.
+pub(super) fn send_to_record(engine: &Engine, id: &str) -> Result<(), EngineError> {
+    start(engine, "exited", id).map(drop)
+}
+
+/// Starts the process of that name. It outlives this one, and ends at once if somebody else was faster.
+fn start(engine: &Engine, word: &str, id: &str) -> Result<ProcessIdentity, EngineError> {
     let program = sealed::program();
     let mut command = Command::new(&program);
     command.arg("--root").arg(engine.state.root()).arg("--runroot").arg(engine.state.run_root());
-    command.args(["internal", "again", id]);
+    command.args(["internal", word, id]);
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
     let failed = |e| EngineError::io("execute", program.display(), e);
     // Not reaped, so nobody else has its pid as long as this process lives.

@@ -8,7 +8,7 @@
 
 use super::adopt;
 use super::again;
-use super::exited::{End, record, will_restart};
+use super::exited::{End, Recorded, record, will_restart};
 use super::process;
 use super::stored::status;
 use crate::{Engine, EngineError};
@@ -100,7 +100,9 @@ pub(super) fn settle(engine: &Engine, row: ContainerRow) -> Result<Option<Contai
         if end.code.is_none() || status(&row) == Status::Starting {
             sweep(&row.cgroup);
         }
-        record(engine, &row, &end, false)?;
+        if let Recorded::Restarts(_) = record(engine, &row, &end, is_for_policy(engine, &row, &end)?)? {
+            again::hand_over(engine, &row.id)?;
+        }
         match engine.state.read(|r| r.container(&row.id))? {
             Some(again) => row = again,
             None => return Ok(None),
@@ -109,10 +111,23 @@ pub(super) fn settle(engine: &Engine, row: ContainerRow) -> Result<Option<Contai
     Ok(Some(row))
 }
 
-/// The row with a status that is true, and nothing is written.
+/// Whether the container is to be started again after an end that nobody has recorded in time. What a reboot ended is not
+/// started by whoever happens to look.
+fn is_for_policy(engine: &Engine, row: &ContainerRow, end: &End) -> Result<bool, EngineError> {
+    let boot = &engine.state.identity()?.boot_id;
+    Ok(row.state.process.as_ref().is_some_and(|process| process.boot_id == *boot) && will_restart(row, end))
+}
+
+/// The row with a status that is true, and nothing is written. Somebody is sent to record an end after which the container
+/// is to be started again, if nobody is left to do so.
 pub(super) fn judge(engine: &Engine, mut row: ContainerRow) -> Result<ContainerRow, EngineError> {
     match seen(engine, &row)? {
         Seen::GoesOn => {}
+        Seen::Ended(end) if is_for_policy(engine, &row, &end)? => {
+            // Best effort: who changes something does it himself.
+            let _ = again::send_to_record(engine, &row.id);
+            row.state = judged(&row, &end, Status::Restarting);
+        }
         Seen::Ended(end) => row.state = judged(&row, &end, Status::Exited),
         Seen::Restarts(end) => row.state = judged(&row, &end, Status::Restarting),
     }
