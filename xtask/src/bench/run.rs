@@ -60,6 +60,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let done = starts(options, &disk, podman.as_ref(), &runtimes)
         .and_then(|()| execs(options, &disk, podman.as_ref(), &runtimes))
         .and_then(|()| logs(options, &disk, podman.as_ref()));
+    runtimes::remove_groups();
     if let Some(podman) = &podman {
         // The overlay driver leaves its folder mounted on itself.
         let _ = output(Command::new("umount").arg(podman.place.join("podman/overlay")));

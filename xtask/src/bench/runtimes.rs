@@ -96,6 +96,18 @@ impl Runtime {
     }
 }
 
+/// Removes the groups above those of the containers, which runtimes make and leave.
+pub(crate) fn remove_groups() {
+    let top = format!("dhow-bench-{}", std::process::id());
+    let hierarchies = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten().map(|entry| entry.path());
+    for place in hierarchies.chain([PathBuf::from("/sys/fs/cgroup")]) {
+        // Empty ones only, so whatever is not goes on as it is.
+        let _ = output(
+            Command::new("find").arg(place.join(&top)).args(["-depth", "-type", "d", "-exec", "rmdir", "{}", ";"]),
+        );
+    }
+}
+
 /// Takes version 2 of control groups out of our own sight, where it stands beside version 1: crun refuses to run there.
 pub(crate) fn hide_hybrid() {
     let unified = Path::new("/sys/fs/cgroup/unified");
