@@ -229,3 +229,24 @@ fn upgrade_to_the_same_program_changes_nothing() {
     assert_eq!(box_.dhow(&["system", "upgrade", "-q"]).ok().stdout, "");
     assert!(box_.dhow(&["system", "upgrade", "--help"]).text().contains("without a pause"));
 }
+
+/// Nobody saw it end, and nobody is left to start it again but whoever looks next, though only to read.
+#[test]
+fn a_policy_outlives_everybody_who_was_to_see_to_it() {
+    let box_ = Containers::new();
+    for look in [&["ps"][..], &["exec", "on", "true"]] {
+        let first = box_.dhow(&["run", "-d", "--restart", "always", "--name", "on", "box", "sleep", "1"]);
+        first.ok();
+        let started = box_.shown("on", "{{.State.StartedAt}}");
+        assert!(box_.kill_watchers(&["supervise", "keep"]) >= 2);
+        // Long enough for it to end unseen.
+        std::thread::sleep(std::time::Duration::from_millis(1500));
+        eventually("it is started again", || {
+            box_.dhow(look);
+            box_.shown("on", "{{.State.StartedAt}}") != started
+        });
+        assert!(box_.shown("on", "{{.RestartCount}}").parse::<u32>().unwrap() >= 1);
+        box_.dhow(&["rm", "-f", "on"]).ok();
+    }
+    box_.assert_nothing_left();
+}
