@@ -12,6 +12,7 @@ mod links;
 mod netns;
 mod packets;
 mod ports;
+mod resolver;
 mod sysctl;
 mod times;
 mod world;

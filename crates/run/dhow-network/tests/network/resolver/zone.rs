@@ -1,7 +1,7 @@
 //! Names of a network: who finds whom.
 
-use crate::asking::{Answer, query};
-use crate::process::{Directory, endpoint, write};
+use super::asking::{Answer, query};
+use super::process::{Directory, endpoint, write};
 use dhow_network::resolver::answer::{Asker, Verdict, judge};
 use dhow_network::resolver::message::{Name, kind};
 use dhow_network::resolver::zone::{Document, Service, Zone, ZoneError, address_of, publish};

@@ -1,7 +1,7 @@
 //! Names that are not ours: upstream servers that answer, lie, fail, are silent.
 
-use crate::asking::{Answer, ask, ask_stream, query, receive, udp};
-use crate::process::{Directory, Process, apart, endpoint, join, sockets, upstream, write};
+use super::asking::{Answer, ask, ask_stream, query, receive, udp};
+use super::process::{Directory, Process, apart, endpoint, join, sockets, upstream, write};
 use dhow_network::resolver::control::{PerFamily, Sockets};
 use dhow_network::resolver::message::{CLASS_IN, Data, Message, Record, Section, Writer};
 use dhow_network::resolver::resolv_conf::{Place, Upstream};

@@ -3,7 +3,7 @@
 use dhow_network::resolver::message;
 use std::path::Path;
 
-#[path = "../../../../../fuzz/checks/dns.rs"]
+#[path = "../../../../../../fuzz/checks/dns.rs"]
 mod checks;
 
 pub(crate) use checks::check;

@@ -1,7 +1,7 @@
 //! The process: answers, changes, garbage, death.
 
-use crate::asking::{address, ask, ask_stream, connect, query, receive, udp};
-use crate::process::{Directory, Process, apart, endpoint, join, launch, sockets, ticks, write};
+use super::asking::{address, ask, ask_stream, connect, query, receive, udp};
+use super::process::{Directory, Process, apart, endpoint, join, launch, sockets, ticks, write};
 use dhow_network::resolver::control::{Control, ControlError, NOBODY_ELSE, Record, Request, Sockets};
 use dhow_sys::clone::Namespaces;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
@@ -208,7 +208,7 @@ fn idle_connections_give_way_and_slow_readers_hold_nobody() {
         // Who begins to read again gets all of it, in whole messages.
         greedy.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         for _ in 0..20 {
-            let answer = crate::asking::read_stream(&mut greedy);
+            let answer = super::asking::read_stream(&mut greedy);
             assert_eq!(answer.addresses.len(), 1000);
         }
     });

@@ -1,6 +1,6 @@
 //! The codec: properties, and the cases that the RFCs make a point of.
 
-use crate::corpus::check;
+use super::corpus::check;
 use dhow_network::resolver::message::{
     CLASS_IN, Data, Edns, Malformed, Message, NAME_MAX, Name, NoQuery, Query, Question, Record, Section, Writer, code,
     kind,

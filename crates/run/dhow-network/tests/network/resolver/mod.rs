@@ -1,8 +1,6 @@
 //! The resolver, from outside: its codec against properties and the fuzz corpus, its zone against tables, and the
 //! process itself with real clients, in network namespaces of the tests' own.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
-
 mod asking;
 mod corpus;
 mod forwarding;

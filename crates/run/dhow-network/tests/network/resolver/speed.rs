@@ -1,10 +1,10 @@
-//! Figures, printed for people: `cargo test -p dhow-network --release --test resolver -- --ignored --nocapture speed`.
+//! Figures, printed for people: `cargo test -p dhow-network --release --test network -- --ignored --nocapture speed`.
 //! What is asserted holds on any machine: nothing is lost, and the memory stays as it is.
 
 #![allow(clippy::print_stdout, reason = "figures for people")]
 
-use crate::asking::{query, udp};
-use crate::process::{Directory, Process, apart, endpoint, join, sockets, ticks, upstream, write};
+use super::asking::{query, udp};
+use super::process::{Directory, Process, apart, endpoint, join, sockets, ticks, upstream, write};
 use dhow_network::resolver::control::{PerFamily, ready_for};
 use dhow_network::resolver::resolv_conf::Place;
 use std::io::ErrorKind;
