@@ -157,6 +157,10 @@ fn the_next_command_takes_over_what_nobody_watches() {
         assert_eq!(box_.watchers("supervise"), []);
         box_.dhow(command).ok();
         assert_eq!(box_.watchers("supervise").len(), 1, "after {name}");
+        // Nobody else may mount what it runs on.
+        let place = box_.root().join("containers").join(box_.shown("on", "{{.Id}}").trim()).join("rootfs");
+        let taken = Command::new("flock").arg("--nonblock").arg(&place).arg("true").status().unwrap();
+        assert_eq!(taken.code(), Some(1), "{}", place.display());
         assert_eq!(box_.dhow(&["wait", "on"]).text(), "7", "{name}");
         let log = box_.dhow(&["logs", "on"]).ok().stdout;
         assert!(log.ends_with("line 78\nline 79\nheard\n"), "{name}: {log}");

@@ -176,6 +176,19 @@ impl Active {
     }
 }
 
+/// Claims the snapshot `id` in `base` without mounting it, for a container that runs on it and whose claim was lost; none when
+/// somebody has it.
+///
+/// # Errors
+/// [`SnapshotError::Missing`], or what the kernel says.
+pub fn claim(base: &Path, id: &str) -> Result<Option<OwnedFd>, SnapshotError> {
+    match Place::open(base, id)?.claim(id) {
+        Ok(claim) => Ok(Some(claim.into_fd())),
+        Err(SnapshotError::InUse { .. }) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
 /// A frozen layer that came of an [`Active`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Committed {

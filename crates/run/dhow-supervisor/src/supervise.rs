@@ -92,7 +92,8 @@ fn begin() -> io::Result<Option<watch::Watch>> {
         }
         Some(Message::Adopt(bytes)) => {
             let adoption = serde_json::from_slice(bytes)?;
-            Ok(adopt::adopt(&talk, &adoption))
+            let kept = std::mem::take(&mut talk.descriptors);
+            Ok(adopt::adopt(&talk, &adoption, kept))
         }
         _ => Err(io::ErrorKind::InvalidData.into()),
     }

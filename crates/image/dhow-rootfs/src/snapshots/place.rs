@@ -113,6 +113,10 @@ impl Claim {
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         self.dir.as_fd()
     }
+
+    pub(super) fn into_fd(self) -> OwnedFd {
+        self.dir
+    }
 }
 
 /// Makes a directory that only its owner may enter.

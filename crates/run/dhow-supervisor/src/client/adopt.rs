@@ -4,10 +4,12 @@ use super::launch::{pair, spawn};
 use super::{ClientError, Talk, failed};
 use crate::plan::Plan;
 use crate::wire::{Inbox, Message, PLAN_MAX};
+use dhow_sys::passing;
 use dhow_sys::process::ProcessIdentity;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
 
 /// What is known of a container that nobody watches.
@@ -33,11 +35,17 @@ struct Identity {
 }
 
 /// Starts a supervisor for a container that has lost its own. Returns once it is supervised again, by this or by
-/// another. `program` and `arguments` are as for [`launch`](super::launch()).
+/// another. `program` and `arguments` are as for [`launch`](super::launch()); `kept` stays open as long as the container runs,
+/// and is then unlocked.
 ///
 /// # Errors
 /// [`ClientError::NotRunning`] when the process has ended or cannot be watched.
-pub fn adopt(program: &Path, arguments: &[&OsStr], adoption: &Adoption) -> Result<(), ClientError> {
+pub fn adopt(
+    program: &Path,
+    arguments: &[&OsStr],
+    adoption: &Adoption,
+    kept: &[BorrowedFd<'_>],
+) -> Result<(), ClientError> {
     let json = serde_json::to_vec(adoption).map_err(|e| failed("write the plan")(e.into()))?;
     if json.len() > PLAN_MAX {
         return Err(failed("write the plan")(io::ErrorKind::FileTooLarge.into()));
@@ -45,7 +53,9 @@ pub fn adopt(program: &Path, arguments: &[&OsStr], adoption: &Adoption) -> Resul
     let (ours, theirs) = pair().map_err(failed("make a socket"))?;
     let child = spawn(program, arguments, theirs).map_err(failed("start a supervisor"))?;
     let mut talk = Talk { socket: ours, inbox: Inbox::default(), child: Some(child), back: None };
-    let answered = talk.tell(Message::Adopt(&json)).and_then(|()| talk.wait());
+    let message = Message::Adopt(&json).to_bytes();
+    let sent = passing::send(talk.socket.as_fd(), &message, kept);
+    let answered = sent.and_then(|sent| talk.send(&message[sent..])).and_then(|()| talk.wait());
     match answered.is_ok_and(|answered| answered) {
         // One who came too late ends now; one who watches is a child of ours for as long as we are there.
         true => Ok(()),

@@ -23,12 +23,14 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 /// The file system that pipes are in, and named ones are not.
 const PIPEFS_MAGIC: u64 = 0x5049_5045;
 
-/// Takes the container up. None when somebody else has, or when it has ended; the caller is told.
-pub(super) fn adopt(talk: &Talk, adoption: &Adoption) -> Option<Watch> {
+/// Takes the container up, and keeps those descriptors open for it. None when somebody else has, or when it has ended; the
+/// caller is told.
+pub(super) fn adopt(talk: &Talk, adoption: &Adoption, kept: Vec<OwnedFd>) -> Option<Watch> {
     let _ = rustix::process::setsid();
     let _ = rustix::process::chdir("/");
     match take(adoption) {
         Ok(mut watch) => {
+            watch.kept = kept;
             watch.slate.start(adoption.started);
             watch.keep();
             let _ = talk.tell(Message::Started);

@@ -27,7 +27,7 @@ fn main() {
         ["keep"] => std::process::exit(dhow_supervisor::keeper::keep().into()),
         ["adopt", adoption] => {
             let adoption = serde_json::from_slice(&std::fs::read(adoption).unwrap()).unwrap();
-            println!("{:?}", adopt(&std::env::current_exe().unwrap(), &[], &adoption));
+            println!("{:?}", adopt(&std::env::current_exe().unwrap(), &[], &adoption, &[]));
         }
         ["upgrade", directory] => {
             let program = dhow_sys::mount::clone_tree(Path::new("/proc/self/exe")).unwrap();

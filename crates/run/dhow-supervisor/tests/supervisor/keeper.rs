@@ -258,7 +258,7 @@ fn what_a_container_says_while_nobody_is_there_is_not_lost() {
     let error = Connection::open(&container.plan.run_dir, NONE).unwrap_err();
     assert!(matches!(error, dhow_supervisor::client::ClientError::NotRunning), "{error}");
     std::thread::scope(|scope| {
-        let all: Vec<_> = (0..4).map(|_| scope.spawn(|| adopt(&program(), &[], &adoption))).collect();
+        let all: Vec<_> = (0..4).map(|_| scope.spawn(|| adopt(&program(), &[], &adoption, &[]))).collect();
         // Several at once: one gets it.
         let outcomes: Vec<_> = all.into_iter().map(|one| one.join().unwrap()).collect();
         assert!(outcomes.iter().any(Result::is_ok), "{outcomes:?}");
@@ -268,7 +268,7 @@ fn what_a_container_says_while_nobody_is_there_is_not_lost() {
     assert_eq!((record.code, record.started), (Some(6), 77));
     assert_same(&container.log(), &format!("before\n{}", text(100_000)), "the log");
     container.assert_nothing_left();
-    assert!(adopt(&program(), &[], &adoption).is_err());
+    assert!(adopt(&program(), &[], &adoption, &[]).is_err());
     assert!(!container.is_supervised());
 }
 

@@ -5,12 +5,14 @@
 //! last start, and starts a supervisor with it. Of two who do so at once, one gets the lock.
 
 use super::process;
+use super::root;
 use super::start::{self, SUPERVISE};
-use super::stored::{status, view};
+use super::stored::{Stored, status, view};
 use crate::{Engine, EngineError};
 use dhow_runtime::status::Status;
 use dhow_state::ContainerRow;
 use dhow_supervisor::client::{self, Adoption};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 /// Sees to it that a running container is watched. Best effort: one that cannot be goes on all the same, and the next who
@@ -22,8 +24,16 @@ pub(super) fn unless_watched(engine: &Engine, row: &ContainerRow) -> Result<(), 
         return Ok(());
     }
     let Some(adoption) = adoption(engine, row)? else { return Ok(()) };
+    // Two who mount one upper directory corrupt each other: whoever else wants it has to find it taken.
+    let dir = engine.state.container_dir(&row.id);
+    let kept = match root::claim(Stored::of(row)?.storage, &dir) {
+        Ok(kept) => kept,
+        Err(None) => return Ok(()),
+        Err(Some(e)) => return Err(e),
+    };
     let arguments = SUPERVISE.map(AsRef::as_ref);
-    let _ = client::adopt(Path::new(super::PROGRAM), &arguments, &adoption);
+    let kept: Vec<BorrowedFd<'_>> = kept.iter().map(AsFd::as_fd).collect();
+    let _ = client::adopt(Path::new(super::PROGRAM), &arguments, &adoption, &kept);
     Ok(())
 }
 

@@ -172,6 +172,17 @@ fn directory(path: &Path) -> Result<PathBuf, EngineError> {
     }
 }
 
+/// Claims the snapshot of a container that runs on it and has lost the claim; `Err` with none when somebody else is about it.
+pub(super) fn claim(storage: Storage, dir: &Path) -> Result<Vec<OwnedFd>, Option<EngineError>> {
+    match storage {
+        Storage::Directory | Storage::Memory => Ok(Vec::new()),
+        Storage::Overlay | Storage::Copy => {
+            let claim = dhow_rootfs::snapshots::claim(dir, NAME).map_err(|e| Some(e.into()))?;
+            Ok(vec![claim.ok_or(None)?])
+        }
+    }
+}
+
 fn snapshots(storage: Storage, dir: &Path) -> Box<dyn Snapshots> {
     match storage {
         Storage::Copy => Box::new(Copy::new(dir)),
