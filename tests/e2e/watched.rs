@@ -244,7 +244,7 @@ fn a_policy_outlives_everybody_who_was_to_see_to_it() {
         let started = box_.shown("on", "{{.State.StartedAt}}");
         assert!(box_.kill_watchers(&["supervise", "keep"]) >= 2);
         // Long enough for it to end unseen.
-        std::thread::sleep(std::time::Duration::from_millis(1500));
+        std::thread::sleep(Duration::from_millis(1500));
         eventually("it is started again", || {
             box_.dhow(look);
             box_.shown("on", "{{.State.StartedAt}}") != started
@@ -252,5 +252,19 @@ fn a_policy_outlives_everybody_who_was_to_see_to_it() {
         assert!(box_.shown("on", "{{.RestartCount}}").parse::<u32>().unwrap() >= 1);
         box_.dhow(&["rm", "-f", "on"]).ok();
     }
+    box_.assert_nothing_left();
+}
+
+/// Who only waits has somebody watch it again, and so hears how it ended.
+#[test]
+fn who_waits_has_it_watched_again() {
+    let box_ = Containers::new();
+    box_.dhow(&["run", "-d", "--name", "on", "box", "sh", "-c", "sleep 2; exit 5"]).ok();
+    let waiter = spawn(&mut box_.command(&["wait", "on"]));
+    // It has begun to wait.
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(box_.kill_watchers(&["supervise", "keep"]) >= 2);
+    assert_eq!(end_of(waiter).1, "5\n");
+    box_.dhow(&["rm", "on"]).ok();
     box_.assert_nothing_left();
 }

@@ -134,6 +134,18 @@ pub(super) fn recorded(engine: &Engine, row: &ContainerRow) -> Result<(), Engine
     }
 }
 
+/// What becomes readable once nobody watches the container any more: neither its supervisor nor one in its place. None when
+/// that is so already.
+pub(super) fn unwatched(run_dir: &Path) -> Result<Option<OwnedFd>, EngineError> {
+    let failed = |e: Errno| EngineError::io("watch", run_dir.display(), e.into());
+    let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).map_err(failed)?;
+    match inotify::add_watch(&watch, run_dir.join(LOCK), inotify::WatchFlags::CLOSE_WRITE) {
+        Ok(_) => Ok(is_supervised(run_dir)?.then_some(watch)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(e) => Err(failed(e)),
+    }
+}
+
 /// Takes all notifications; whether somebody who had the lock's file open for writing has closed it: a supervisor, at its
 /// end. The kernel tells so just before it gives the lock free.
 fn drain(watch: &OwnedFd) -> Result<bool, Errno> {

@@ -121,8 +121,14 @@ fn sleep(engine: &Engine, watch: &EventWatch, row: &ContainerRow) -> Result<(), 
             }
         },
     };
+    // Who is watched by nobody gets somebody when he is looked at again, so that his end is seen.
+    let unwatched = match &held {
+        Some(_) => process::unwatched(&engine.state.container_run_dir(&row.id))?,
+        None => None,
+    };
     let mut fds = vec![watch.as_fd()];
     fds.extend(held.as_ref().map(|pidfd| pidfd.as_fd()));
+    fds.extend(unwatched.as_ref().map(|watch| watch.as_fd()));
     let ready = process::ready(&fds, None, &engine.cancel)?;
     if ready.get(1) == Some(&true) {
         process::recorded(engine, row)?;
