@@ -26,6 +26,7 @@ mod clients;
 mod end;
 mod input;
 mod keeping;
+mod place;
 mod pump;
 mod resume;
 mod slate;
@@ -35,6 +36,7 @@ mod status;
 mod tests;
 mod watch;
 
+pub(crate) use place::{Identity, identity, without_environment};
 pub(crate) use start::{OOM_SCORE, SOCKET, address, enter_group, listen_as, open_directory};
 pub(crate) use watch::is_this;
 

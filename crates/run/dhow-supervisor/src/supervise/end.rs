@@ -1,5 +1,6 @@
 //! What is done once the container's process has ended.
 
+use super::place::without_environment;
 use super::slate::Ended;
 use super::start::{OOM_SCORE, SOCKET};
 use super::watch::{Heard, Watch};
@@ -204,12 +205,16 @@ impl Watch {
     }
 
     fn run_exited(&self) {
+        // To whom it is elsewhere, what the container is made of may be something else; the next command finds the record.
+        if self.away.is_some() {
+            return;
+        }
         if let Some((program, arguments)) = self.brief.exited.split_first() {
             // Ours is not for it, and for the container that it may start again.
             let _ = std::fs::write(OOM_SCORE, self.brief.oom_score.to_string());
             let path = if self.brief.by_itself { OsStr::new("/proc/self/exe") } else { program };
             let mut command = Command::new(path);
-            command.arg0(program).args(arguments);
+            without_environment(command.arg0(program).args(arguments));
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             // It lives on alone. When it cannot be executed, the next command finds the exit record.
             let _ = command.spawn();

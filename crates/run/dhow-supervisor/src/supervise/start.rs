@@ -173,6 +173,7 @@ pub(super) fn watch(brief: Brief, pidfd: OwnedFd, listener: OwnedFd, stdio: Ours
         log: None,
         slate: Slate::new()?,
         transit: Transit::new()?,
+        away: None,
         keeping,
         expected: 0,
         grace: Instant::now(),

@@ -20,12 +20,12 @@ pub(crate) fn kept(mut container: Container) -> Container {
     container
 }
 
-fn dir(container: &Container) -> &Path {
+pub(crate) fn dir(container: &Container) -> &Path {
     &container.plan.keeper.as_ref().unwrap().dir
 }
 
 /// Processes of that name that have the file open.
-fn holders(name: &str, file: &Path) -> Vec<u32> {
+pub(crate) fn holders(name: &str, file: &Path) -> Vec<u32> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
@@ -43,11 +43,11 @@ pub(crate) fn supervisor(container: &Container) -> Option<u32> {
     holders("dhow-supervisor", &container.plan.run_dir.join("supervisor.lock")).first().copied()
 }
 
-fn keeper(container: &Container) -> Option<u32> {
+pub(crate) fn keeper(container: &Container) -> Option<u32> {
     holders("dhow-keeper", &dir(container).join("keeper.lock")).first().copied()
 }
 
-fn kill(pid: u32) -> bool {
+pub(crate) fn kill(pid: u32) -> bool {
     let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok()
 }

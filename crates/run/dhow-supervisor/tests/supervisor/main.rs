@@ -9,5 +9,6 @@ mod keeper;
 mod killed;
 mod life;
 mod log;
+mod place;
 mod steps;
 mod tty;
