@@ -10,7 +10,12 @@ use std::process::{Command, Stdio};
 const NAMESPACES: [&str; 5] = ["mnt", "net", "uts", "ipc", "cgroup"];
 
 /// Starts it by a launcher that was started with this before it.
-fn start(container: &Container, before: &str) {
+pub(crate) fn start(container: &Container, before: &str) {
+    assert!(starts(container, before));
+}
+
+/// Whether it comes as far as its gate; if so it is started.
+pub(crate) fn starts(container: &Container, before: &str) -> bool {
     let plan = container.scratch.0.join("plan");
     fs::write(&plan, serde_json::to_vec(&container.plan).unwrap()).unwrap();
     let mut command = Command::new("sh");
@@ -19,11 +24,14 @@ fn start(container: &Container, before: &str) {
     let command = command.env("DHOW_TEST_SECRET", "token").stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    assert!(lines.next().unwrap().unwrap().starts_with("waiting "));
-    child.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
-    assert_eq!(lines.next().unwrap().unwrap(), "started");
+    let is_waiting = lines.next().is_some_and(|line| line.unwrap().starts_with("waiting "));
+    if is_waiting {
+        child.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
+        assert_eq!(lines.next().unwrap().unwrap(), "started");
+    }
     drop(child.stdin.take());
     child.wait().unwrap();
+    is_waiting
 }
 
 /// One whose last command writes down where it was run, and what it finds in `mounted`.
@@ -139,4 +147,43 @@ fn namespaces_are_held_once() {
     until("both to be kept", || locks() == 1);
     assert_eq!(held(), 1);
     drop(connections);
+}
+
+/// With a run directory of 64 KiB that nobody else sees.
+fn with_little_room(container: &Container) -> String {
+    format!("mount -t tmpfs -o size=64k none {}", container.plan.run_dir.display())
+}
+
+#[test]
+fn a_full_run_directory_loses_no_exit_status() {
+    let mut container = Container::new("full-later", "while ! [ -e /tmp/on ]; do sleep 0.1; done; exit 7");
+    let record = container.scratch.0.join("record");
+    let command = format!("cp {}/exit {}", container.plan.run_dir.display(), record.display());
+    container.plan.exited = ["/bin/sh", "-c", &command].map(Into::into).into();
+    start(&container, &format!("exec unshare -m sh -c '{} && exec \"$@\"' sh", with_little_room(&container)));
+    let lock = container.plan.run_dir.join("supervisor.lock");
+    let of_container = |pid: &u32| {
+        let path = container.plan.run_dir.strip_prefix("/").unwrap();
+        Path::new(&format!("/proc/{pid}/root")).join(path).join("supervisor.sock").exists()
+    };
+    let pid = crate::keeper::holders("dhow-supervisor", &lock).into_iter().find(of_container).unwrap();
+    let inside = format!("/proc/{pid}/root{}", container.plan.run_dir.display());
+    let mut filling = fs::File::create(Path::new(&inside).join("filling")).unwrap();
+    while filling.write_all(&[1; 4096]).is_ok() {}
+    assert_eq!(fs::write(Path::new(&inside).join("more"), "x").unwrap_err().kind(), std::io::ErrorKind::StorageFull);
+    fs::write(container.scratch.0.join("root/tmp/on"), "").unwrap();
+    until("the command", || record.exists());
+    let text = fs::read_to_string(&record).unwrap();
+    assert!(text.starts_with(r#"{"version":1,"code":7,"#), "{text}");
+}
+
+#[test]
+fn where_there_is_no_room_for_an_exit_status_nothing_starts() {
+    let container = Container::new("full-before", "true");
+    let fill = format!("head -c 100000 /dev/zero > {}/filling 2> /dev/null", container.plan.run_dir.display());
+    let before = format!("exec unshare -m sh -c '{}; {fill}; exec \"$@\"' sh", with_little_room(&container));
+    assert!(!starts(&container, &format!("exec 2> {}/said; {before}", container.scratch.0.display())));
+    let said = fs::read_to_string(container.scratch.0.join("said")).unwrap();
+    assert!(said.contains("make room for the exit record") && said.contains("No space left"), "{said}");
+    assert!(container.group().is_none());
 }
