@@ -30,6 +30,7 @@ mod place;
 mod pump;
 mod resume;
 mod slate;
+mod spare;
 mod start;
 mod status;
 #[cfg(test)]

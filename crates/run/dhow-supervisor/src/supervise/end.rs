@@ -132,7 +132,9 @@ impl Watch {
     fn let_go(&mut self) {
         self.slate.recorded();
         self.peer = None;
-        self.input = None;
+        if let Some(input) = self.input.take() {
+            input.close();
+        }
         // Expressly, and not by closing: the keeper has them too.
         for held in self.kept.drain(..).chain(self.lock.take()) {
             let _ = rustix::fs::flock(&held, FlockOperation::Unlock);

@@ -2,6 +2,7 @@
 //!
 //! Nothing waits for it. Without a keeper one is hired (see [`crate::keeper`]), again and again where that fails.
 
+use super::input::Input;
 use super::place::Place;
 use super::resume::{self, Heir};
 use super::watch::Watch;
@@ -81,7 +82,9 @@ impl Watch {
     /// Has the keeper keep what there is now.
     pub(super) fn keep(&mut self) {
         let Some(mut keeping) = self.keeping.take() else { return };
-        let kept = self.tell_keeper(&mut keeping);
+        // A terminal is held open by its other end.
+        let pipe = self.input.as_mut().filter(|_| self.peer.is_none());
+        let kept = pipe.map_or(Ok(()), Input::put_by).and_then(|()| self.tell_keeper(&mut keeping));
         keeping.told = Instant::now();
         keeping.again = kept.is_err().then(|| Instant::now() + AGAIN);
         self.keeping = Some(keeping);

@@ -13,6 +13,7 @@ use super::keeping::Keeping;
 use super::place::{Place, without_environment};
 use super::pump::{self, Transit};
 use super::slate::{Life, Slate};
+use super::spare::Spare;
 use super::start;
 use super::watch::{Brief, Source, Watch};
 use crate::log::Stream;
@@ -44,6 +45,9 @@ struct Memory {
     /// Whether each source is stderr.
     sources: Vec<bool>,
     input: bool,
+    /// Whether its pipe is kept open by a [`Spare`]: a successor has that in place of it.
+    #[serde(default)]
+    spare: bool,
     /// Input that is in no pipe yet, with the key of who brought it; and such as is out of the transit pipe already.
     #[serde(default)]
     queue: Vec<(u64, Vec<u8>)>,
@@ -131,6 +135,7 @@ pub(super) fn state<'a>(
         brief: watch.brief.clone(),
         sources: watch.sources.iter().map(|source| source.stream == Stream::Stderr).collect(),
         input: watch.input.is_some(),
+        spare: watch.input.as_ref().is_some_and(|input| input.spare.is_some()),
         queue: waits.map(|input| input.queued(&keys)).unwrap_or_default(),
         rest: waits.map(|input| input.rest().to_vec()).unwrap_or_default(),
         input_ends: waits.is_some_and(Input::has_ended),
@@ -149,7 +154,10 @@ pub(super) fn state<'a>(
     all.extend([watch.pidfd.as_fd(), watch.listener.as_fd(), lock.as_fd()]);
     all.extend(watch.sources.iter().map(|source| source.fd.as_fd()));
     if let Some(input) = &watch.input {
-        all.extend([input.fd.as_fd(), input.transit.reader.as_fd(), input.transit.writer.as_fd()]);
+        let spare = input.spare.as_ref().map(AsFd::as_fd);
+        let first = spare.filter(|_| !stays).unwrap_or(input.fd.as_fd());
+        all.extend([first, input.transit.reader.as_fd(), input.transit.writer.as_fd()]);
+        all.extend(spare.filter(|_| stays));
     }
     all.extend(watch.peer.iter().map(AsFd::as_fd));
     all.extend(connection.map(AsFd::as_fd));
@@ -210,7 +218,19 @@ pub(super) fn take_up(mut descriptors: Vec<OwnedFd>, keeper: Option<OwnedFd>) ->
     let mut input = match (memory.input, memory.version) {
         (false, _) => None,
         (true, None) => Some(Input::new(next()?)?),
-        (true, Some(_)) => Some(Input::over(next()?, Transit { reader: next()?, writer: next()? })?),
+        (true, Some(_)) => {
+            let (first, transit) = (next()?, Transit { reader: next()?, writer: next()? });
+            let (fd, spare) = match (memory.spare, keeper.is_some()) {
+                (false, _) => (Some(first), None),
+                (true, false) => (Some(first), Some(Spare::open(next()?))),
+                (true, true) => {
+                    let spare = Spare::open(first);
+                    (spare.copy()?, Some(spare))
+                }
+            };
+            // Without a writing end it has come to its end.
+            fd.map(|fd| Input::over(fd, transit, spare)).transpose()?
+        }
     };
     if let Some(input) = &mut input {
         input.settle(&slate);

@@ -471,10 +471,12 @@ impl Watch {
         }
     }
 
-    /// Nobody may hold it open then, the keeper neither.
-    fn close_input(&mut self) {
-        self.input = None;
-        self.keep();
+    /// Nobody holds it open then; the keeper has what it need not have any more.
+    pub(super) fn close_input(&mut self) {
+        if let Some(input) = self.input.take() {
+            input.close();
+            self.keep();
+        }
     }
 
     fn flush_input(&mut self) -> bool {
