@@ -273,7 +273,7 @@ fn what_a_container_says_while_nobody_is_there_is_not_lost() {
 }
 
 /// Another file with the same program.
-fn copy_of_program(container: &Container) -> PathBuf {
+pub(crate) fn copy_of_program(container: &Container) -> PathBuf {
     let copy = container.scratch.0.join("program");
     fs::copy(program(), &copy).unwrap();
     copy
@@ -535,66 +535,4 @@ fn input_ends_although_the_keeper_has_no_room() {
     assert!(ended(&end, 4) && out == "hi\n", "{end:?} {out}");
     container.assert_nothing_left();
     until("the keeper to end", || keeper(&container).is_none());
-}
-
-/// One that had read what it is to keep, and one that has not.
-#[test]
-fn input_ends_although_the_keeper_is_asleep() {
-    let first = kept(Container::new("asleep-first", "sleep 1000"));
-    let connection = first.start(NONE);
-    let mut known = kept(Container::new("asleep-known", "cat; exit 4"));
-    known.plan.keeper.clone_from(&first.plan.keeper);
-    known.plan.stdin = Stdin::Once;
-    let known_connection = known.start(ALL);
-    until("it to be kept", || !holders("dhow-keeper", &known.plan.run_dir.join("supervisor.lock")).is_empty());
-    let pid = rustix::process::Pid::from_raw(keeper(&first).unwrap().cast_signed()).unwrap();
-    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
-    let mut unknown = kept(Container::new("asleep-unknown", "cat; exit 4"));
-    unknown.plan.keeper.clone_from(&first.plan.keeper);
-    unknown.plan.stdin = Stdin::Once;
-    let unknown_connection = unknown.start(ALL);
-    let ended_in_time = std::thread::spawn(move || {
-        [known_connection, unknown_connection].map(|connection| attach(connection, b"hi\n", true))
-    });
-    let begun = Instant::now();
-    while !ended_in_time.is_finished() && begun.elapsed() < Duration::from_secs(30) {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let in_time = ended_in_time.is_finished();
-    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
-    assert!(in_time);
-    for (end, out, _) in ended_in_time.join().unwrap() {
-        assert!(ended(&end, 4) && out == "hi\n", "{end:?} {out}");
-    }
-    drop(connection);
-}
-
-/// Without a supervisor, and with the next one, it is as open as before.
-#[test]
-fn input_is_open_although_the_supervisor_is_killed() {
-    let mut container = kept(Container::new("still-open", "cat; echo over; exit 3"));
-    container.plan.stdin = Stdin::Open;
-    drop(container.start(NONE));
-    until("the keeper to know", || !holders("dhow-keeper", &container.plan.run_dir.join("supervisor.lock")).is_empty());
-    let pid = keeper(&container).unwrap();
-    let to_keeper = |signal| {
-        let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
-        rustix::process::kill_process(pid, signal).unwrap();
-    };
-    for _ in 0..3 {
-        let old = supervisor(&container).unwrap();
-        to_keeper(rustix::process::Signal::STOP);
-        assert!(kill(old));
-        std::thread::sleep(Duration::from_millis(300));
-        to_keeper(rustix::process::Signal::CONT);
-        until("another", || supervisor(&container).is_some_and(|new| new != old));
-    }
-    assert_eq!(container.log(), "");
-    let heard = std::thread::scope(|scope| {
-        let client = scope.spawn(|| attach(container.connect(ALL), b"hi\n", true));
-        until("what was said", || container.log() == "hi\n");
-        container.group().unwrap().kill().unwrap();
-        client.join().unwrap()
-    });
-    assert!(ended(&heard.0, 137), "{heard:?}");
 }
