@@ -55,11 +55,19 @@ pub(crate) struct Order {
     /// From keeper to keeper: whether the first of them is the connection to the supervisor.
     #[serde(default)]
     connected: bool,
+    /// Likewise: whether the last of them is a program that he asks the keeper to go on as.
+    #[serde(default)]
+    asks: bool,
 }
 
 impl Order {
+    /// From keeper to keeper: somebody for whom nothing is kept.
+    fn nothing(descriptors: usize, asks: bool) -> Order {
+        Order { version: 1, supervise: Vec::new(), descriptors, shared: 0, connected: true, asks }
+    }
+
     pub(crate) fn new(plan: &KeeperPlan, descriptors: usize, shared: usize) -> Order {
-        Order { version: 1, supervise: plan.supervise.clone(), descriptors, shared, connected: false }
+        Order { version: 1, supervise: plan.supervise.clone(), descriptors, shared, connected: false, asks: false }
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) struct Entry {
     shared: Vec<Rc<OwnedFd>>,
     deaths: Vec<Instant>,
     /// The program that we are to go on as.
-    upgrade: Option<OwnedFd>,
+    pub(super) upgrade: Option<OwnedFd>,
 }
 
 /// What more than one of those who are kept have: open once, while the namespaces of most are the same.
@@ -97,15 +97,27 @@ impl Keeper {
     }
 
     /// Takes over one of whom another keeper knew.
-    pub(super) fn enter(&mut self, connection: Option<OwnedFd>, order: Order, kept: Vec<OwnedFd>) -> io::Result<()> {
+    pub(super) fn enter(
+        &mut self,
+        connection: Option<OwnedFd>,
+        order: Order,
+        mut kept: Vec<OwnedFd>,
+    ) -> io::Result<()> {
         let mut entry = Entry::new(connection);
-        entry.take(order, kept, &mut self.pool)?;
+        if order.asks {
+            entry.upgrade = kept.pop();
+        }
+        if !kept.is_empty() {
+            entry.take(order, kept, &mut self.pool)?;
+        }
         self.entries.push(entry);
         Ok(())
     }
 
     /// Serves until there has been nothing to keep for a while.
     pub(super) fn run(&mut self) -> io::Result<()> {
+        // Others may have asked for the same as he who had it come to that.
+        self.upgrade();
         loop {
             self.wait()?;
             self.reap();
@@ -203,11 +215,19 @@ impl Keeper {
 
     /// Becomes the program that somebody has brought.
     fn upgrade(&mut self) {
-        for n in 0..self.entries.len() {
+        let mut next = 0;
+        while next < self.entries.len() {
+            let n = next;
+            next += 1;
             let Some(program) = self.entries[n].upgrade.take() else { continue };
             let answer = match crate::supervise::is_this(&program) {
                 Ok(true) => wire::SAME,
                 Ok(false) => {
+                    // Nothing that was said to us is left unheard.
+                    self.accept(true);
+                    for entry in &mut self.entries {
+                        entry.hear(&mut self.pool);
+                    }
                     let _ = succession::execute(self, n, program.as_fd());
                     wire::FAILED
                 }

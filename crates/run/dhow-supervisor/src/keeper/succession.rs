@@ -63,9 +63,15 @@ fn prepare(keeper: &Keeper, asked: usize, program: BorrowedFd<'_>) -> io::Result
                 let order = Order { connected, descriptors: descriptors.len(), ..order.clone() };
                 tell(Message::Keep(&serde_json::to_vec(&order)?), &descriptors)?;
             }
+            None if !connected => {}
             // Who only asks for this.
             None if n == asked => tell(Message::Upgrade, &descriptors)?,
-            None => {}
+            // Who asks for the same, or has said nothing yet.
+            None => {
+                descriptors.extend(entry.upgrade.iter().map(AsFd::as_fd));
+                let order = Order::nothing(descriptors.len(), entry.upgrade.is_some());
+                tell(Message::Keep(&serde_json::to_vec(&order)?), &descriptors)?;
+            }
         }
     }
     let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));

@@ -536,3 +536,27 @@ fn input_ends_although_the_keeper_has_no_room() {
     container.assert_nothing_left();
     until("the keeper to end", || keeper(&container).is_none());
 }
+
+#[test]
+fn several_upgrades_at_once_all_hear_of_it() {
+    let container = kept(Container::new("upgrade-several", "sleep 1000"));
+    drop(container.start(NONE));
+    until("the keeper", || keeper(&container).is_some());
+    let first = dhow_sys::mount::clone_tree(&copy_of_program(&container)).unwrap();
+    let second = dhow_sys::mount::clone_tree(&program()).unwrap();
+    let pid = keeper(&container).unwrap();
+    for round in 0..10 {
+        let program = if round % 2 == 0 { &first } else { &second };
+        let outcomes: Vec<Upgraded> = std::thread::scope(|scope| {
+            let ask = || keeper::upgrade(dir(&container), program.as_fd());
+            let all: Vec<_> = (0..6).map(|_| scope.spawn(ask)).collect();
+            all.into_iter().map(|one| one.join().unwrap().unwrap()).collect()
+        });
+        let count = |of| outcomes.iter().filter(|outcome| **outcome == of).count();
+        assert_eq!((count(Upgraded::Done), count(Upgraded::Same)), (1, 5), "{outcomes:?}");
+    }
+    assert_eq!(keeper(&container), Some(pid));
+    let old = supervisor(&container).unwrap();
+    assert!(kill(old));
+    until("another", || supervisor(&container).is_some_and(|new| new != old));
+}
