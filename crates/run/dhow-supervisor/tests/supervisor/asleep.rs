@@ -78,7 +78,7 @@ fn who_is_asleep_does_not_keep_an_upgrade_waiting() {
     until("the keeper", || keeper(&container).is_some());
     let new = dhow_sys::mount::clone_tree(&copy_of_program(&container)).unwrap();
     let both = [supervisor(&container).unwrap(), keeper(&container).unwrap()];
-    both.map(|pid| tell(pid, Signal::STOP));
+    both.into_iter().for_each(|pid| tell(pid, Signal::STOP));
     std::thread::scope(|scope| {
         let supervisor = scope.spawn(|| upgrade(&container.plan.run_dir, new.as_fd()).unwrap_err());
         let keeper = dhow_supervisor::keeper::upgrade(dir(&container), new.as_fd()).unwrap_err();
@@ -88,6 +88,6 @@ fn who_is_asleep_does_not_keep_an_upgrade_waiting() {
             assert_eq!(source, "there is no answer");
         }
     });
-    both.map(|pid| tell(pid, Signal::CONT));
+    both.into_iter().for_each(|pid| tell(pid, Signal::CONT));
     until("the next to be heard", || upgrade(&container.plan.run_dir, new.as_fd()).is_ok());
 }
