@@ -44,11 +44,28 @@ pub fn send(socket: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]
 /// # Errors
 /// What recvmsg(2) says; `InvalidData` when descriptors were lost on the way: none is kept then.
 pub fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> io::Result<usize> {
+    receive_with(socket, bytes, descriptors, RecvFlags::empty())
+}
+
+/// The same, but what is received stays where it is: the descriptors are copies of those that are under way.
+///
+/// # Errors
+/// As [`receive`] has them.
+pub fn peek(socket: BorrowedFd<'_>, bytes: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> io::Result<usize> {
+    receive_with(socket, bytes, descriptors, RecvFlags::PEEK)
+}
+
+fn receive_with(
+    socket: BorrowedFd<'_>,
+    bytes: &mut [u8],
+    descriptors: &mut Vec<OwnedFd>,
+    flags: RecvFlags,
+) -> io::Result<usize> {
     let mut space = [MaybeUninit::uninit(); CONTROL_SPACE];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = loop {
         let parts = &mut [IoSliceMut::new(bytes)];
-        match rustix::net::recvmsg(socket, parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
+        match rustix::net::recvmsg(socket, parts, &mut control, flags | RecvFlags::CMSG_CLOEXEC) {
             Err(rustix::io::Errno::INTR) => {}
             other => break other?,
         }

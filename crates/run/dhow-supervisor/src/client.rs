@@ -24,10 +24,12 @@ use crate::supervise::{SOCKET, address, open_directory};
 use crate::wire::{self, Inbox, Message};
 use back::Back;
 use dhow_runtime::RuntimeError;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::Duration;
 use talk::Talk;
 
 /// Why a container did not come up or cannot be talked to.
@@ -78,8 +80,16 @@ fn failed(operation: &'static str) -> impl Fn(io::Error) -> ClientError {
 
 /// A socket that leads to the supervisor of this run directory.
 fn connect(run_dir: &Path) -> Result<OwnedFd, ClientError> {
+    connect_within(run_dir, None)
+}
+
+/// Waits so long for one who lets nobody in; None: for ever.
+fn connect_within(run_dir: &Path, at_most: Option<Duration>) -> Result<OwnedFd, ClientError> {
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
         .map_err(|e| failed("make a socket")(e.into()))?;
+    if at_most.is_some() {
+        set_socket_timeout(&socket, Timeout::Send, at_most).map_err(|e| failed("set a time limit")(e.into()))?;
+    }
     let connected = open_directory(run_dir)
         .and_then(|directory| Ok(rustix::net::connect(&socket, &address(directory.as_fd(), SOCKET)?)?));
     match connected {

@@ -29,11 +29,14 @@ use crate::plan::KeeperPlan;
 use crate::supervise::{OOM_SCORE, Talk, enter_group, settle_in, take_standard_input};
 use crate::wire::{self, Message};
 use dhow_runtime::cgroup::Hierarchies;
+use rustix::fs::Mode;
 use serde::{Deserialize, Serialize};
 use serve::Keeper;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 const LOCK: &str = "keeper.lock";
 const SOCKET: &str = "keeper.sock";
@@ -46,14 +49,25 @@ pub(crate) struct Order {
     supervise: Vec<OsString>,
     /// How many came along.
     descriptors: usize,
+    /// How many of them, the last, others are likely to have, too.
+    #[serde(default)]
+    shared: usize,
     /// From keeper to keeper: whether the first of them is the connection to the supervisor.
     #[serde(default)]
     connected: bool,
+    /// Likewise: whether the last of them is a program that he asks the keeper to go on as.
+    #[serde(default)]
+    asks: bool,
 }
 
 impl Order {
-    pub(crate) fn new(plan: &KeeperPlan, descriptors: usize) -> Order {
-        Order { version: 1, supervise: plan.supervise.clone(), descriptors, connected: false }
+    /// From keeper to keeper: somebody for whom nothing is kept.
+    fn nothing(descriptors: usize, asks: bool) -> Order {
+        Order { version: 1, supervise: Vec::new(), descriptors, shared: 0, connected: true, asks }
+    }
+
+    pub(crate) fn new(plan: &KeeperPlan, descriptors: usize, shared: usize) -> Order {
+        Order { version: 1, supervise: plan.supervise.clone(), descriptors, shared, connected: false, asks: false }
     }
 }
 
@@ -72,7 +86,19 @@ pub fn keep() -> u8 {
     u8::from(begin().and_then(|mut keeper| keeper.run()).is_err())
 }
 
+/// Nothing of whoever came first is to become of those who come later, as far as it can be left behind; his namespaces
+/// are left by each successor.
+fn leave_the_caller() -> io::Result<()> {
+    dhow_sys::exec::default_signals()?;
+    // As it is in every program of Rust, but with a handler that nothing inherits.
+    signal_hook::flag::register(signal_hook::consts::SIGPIPE, Arc::new(AtomicBool::new(false)))?;
+    dhow_sys::inherited::leave_behind();
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+    Ok(())
+}
+
 fn begin() -> io::Result<Keeper> {
+    leave_the_caller()?;
     settle_in(c"dhow-keeper")?;
     let _ = rustix::process::setsid();
     rustix::process::chdir("/")?;

@@ -6,6 +6,7 @@
 //! <run root>/<store id>/containers/<id>/     0700
 //!     supervisor.lock    flock, held by the supervisor for life: who takes it has taken over
 //!     supervisor.sock    0600; attach, resize, wait
+//!     .exit              room for it
 //!     exit               ExitRecord, JSON, renamed into place; there once the process has ended
 //! ```
 
@@ -13,7 +14,8 @@ use oci_spec::runtime::{Capability, LinuxNamespaceType, Spec};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use std::ffi::OsString;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 /// The version of [`Plan`], [`ExitRecord`] and of the messages on the socket.
@@ -105,6 +107,10 @@ pub struct ExitRecord {
 }
 
 const EXIT: &str = "exit";
+/// What becomes that: room for it is made at the start, when a full file system can still be told of.
+const ASIDE: &str = ".exit";
+/// More bytes than a record has.
+const ROOM: usize = 512;
 
 impl ExitRecord {
     /// Reads the record in a run directory; `None` while there is none.
@@ -121,25 +127,42 @@ impl ExitRecord {
     }
 
     /// Puts the record in its place, whole: others see none or all of it. It need not survive a power cut, which ends
-    /// every container and empties the run directory.
+    /// every container and empties the run directory. After [`make_room`](ExitRecord::make_room) a full file system is no
+    /// reason to fail.
     ///
     /// # Errors
     /// Of the file system.
     pub fn write(&self, run_dir: &Path) -> io::Result<()> {
-        let aside = run_dir.join(".exit");
-        std::fs::write(&aside, self.to_bytes())?;
+        let bytes = self.to_bytes();
+        let aside = run_dir.join(ASIDE);
+        // What is there is kept until it is written over: room that is given back may be gone.
+        let mut file = File::options().write(true).create(true).truncate(false).open(&aside)?;
+        file.write_all(&bytes)?;
+        file.set_len(bytes.len() as u64)?;
         std::fs::rename(aside, run_dir.join(EXIT))
     }
 
-    /// Removes the record of an earlier run, if there is one.
+    /// Makes room for a record in a run directory.
+    ///
+    /// # Errors
+    /// Of the file system: `StorageFull`, for one.
+    pub fn make_room(run_dir: &Path) -> io::Result<()> {
+        let mut file = File::options().write(true).create(true).truncate(false).open(run_dir.join(ASIDE))?;
+        file.write_all(&[b' '; ROOM])
+    }
+
+    /// Removes the record of an earlier run, if there is one, and room for it.
     ///
     /// # Errors
     /// Of the file system.
     pub fn clear(run_dir: &Path) -> io::Result<()> {
-        match std::fs::remove_file(run_dir.join(EXIT)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => Ok(()),
+        for name in [EXIT, ASIDE] {
+            match std::fs::remove_file(run_dir.join(name)) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
@@ -193,8 +216,16 @@ mod tests {
         let record = ExitRecord { version: VERSION, code: Some(137), started: 1, finished: i64::MAX, oom_killed: true };
         record.write(&directory).unwrap();
         assert_eq!(ExitRecord::read(&directory).unwrap().as_ref(), Some(&record));
-        ExitRecord { code: None, ..record }.write(&directory).unwrap();
+        ExitRecord { code: None, ..record.clone() }.write(&directory).unwrap();
         assert_eq!(ExitRecord::read(&directory).unwrap().unwrap().code, None);
+        ExitRecord::make_room(&directory).unwrap();
+        ExitRecord::make_room(&directory).unwrap();
+        assert_eq!(ExitRecord::read(&directory).unwrap().unwrap().code, None);
+        let longest = ExitRecord { code: Some(i32::MIN), started: i64::MIN, finished: i64::MIN, ..record };
+        assert!(longest.to_bytes().len() < ROOM);
+        longest.write(&directory).unwrap();
+        assert_eq!(ExitRecord::read(&directory).unwrap(), Some(longest));
+        ExitRecord::make_room(&directory).unwrap();
         ExitRecord::clear(&directory).unwrap();
         ExitRecord::clear(&directory).unwrap();
         assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);

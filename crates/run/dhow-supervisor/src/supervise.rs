@@ -26,15 +26,18 @@ mod clients;
 mod end;
 mod input;
 mod keeping;
+mod place;
 mod pump;
 mod resume;
 mod slate;
+mod spare;
 mod start;
 mod status;
 #[cfg(test)]
 mod tests;
 mod watch;
 
+pub(crate) use place::{Identity, identity, without_environment};
 pub(crate) use start::{OOM_SCORE, SOCKET, address, enter_group, listen_as, open_directory};
 pub(crate) use watch::is_this;
 

@@ -4,13 +4,11 @@ use super::talk::Talk;
 use super::{ClientError, End, connect, failed};
 use crate::plan::ExitRecord;
 use crate::wire::{self, DATA_MAX, Inbox, Message};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the one who takes the place may take to answer.
-const PATIENCE: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often to try when they are killed, one after the other, before they answer.
 pub(super) const ATTEMPTS: u32 = 20;
@@ -142,7 +140,7 @@ impl Talk {
     /// Welcome, and numbers.
     fn is_welcome(&mut self, talk: &mut Talk) -> bool {
         for _ in 0..2 {
-            if !talk.wait_a_while().unwrap_or(false) {
+            if !talk.wait_until(Instant::now() + PATIENCE).unwrap_or(false) {
                 return false;
             }
             match (talk.inbox.next(), &mut self.back) {
@@ -151,22 +149,6 @@ impl Talk {
             }
         }
         true
-    }
-
-    fn wait_a_while(&mut self) -> io::Result<bool> {
-        while wire::parse(self.inbox.rest())?.is_none() {
-            let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
-            match poll(&mut fds, Some(&PATIENCE)) {
-                Ok(0) => return Ok(false),
-                Ok(_) => {}
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(e) => return Err(e.into()),
-            }
-            if !self.receive()? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     /// What is left to be known where nobody can be asked any more.

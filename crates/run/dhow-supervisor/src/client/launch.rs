@@ -4,6 +4,7 @@ use super::back::Back;
 use super::talk::{Cause, Said, Talk};
 use super::{ClientError, Connection, Streams, failed};
 use crate::plan::Plan;
+use crate::supervise::without_environment;
 use crate::wire::{Inbox, Message, PLAN_MAX};
 use dhow_sys::mount;
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType};
@@ -132,7 +133,12 @@ pub(super) fn spawn(program: &Path, arguments: &[&OsStr], socket: OwnedFd) -> io
         .as_ref()
         .map_or_else(|| program.to_owned(), |mount| PathBuf::from(format!("/proc/self/fd/{}", mount.as_raw_fd())));
     let mut command = Command::new(path);
-    command.arg0(program).args(arguments).stdin(socket).stdout(Stdio::null()).stderr(Stdio::null());
+    without_environment(&mut command)
+        .arg0(program)
+        .args(arguments)
+        .stdin(socket)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     command.spawn()
 }
 

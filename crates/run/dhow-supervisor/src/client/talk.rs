@@ -5,9 +5,11 @@ use super::{ClientError, Streams};
 use crate::failure::Failure;
 use crate::wire::{self, DATA_MAX, Inbox, Message};
 use dhow_sys::passing;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::Child;
+use std::time::Instant;
 
 /// What a supervisor says while it starts a container.
 pub(super) enum Said {
@@ -70,6 +72,28 @@ impl Talk {
     /// Waits until a whole message is there; false at the end of the stream.
     pub(super) fn wait(&mut self) -> io::Result<bool> {
         while wire::parse(self.inbox.rest())?.is_none() {
+            if !self.receive()? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The same, up to then.
+    ///
+    /// # Errors
+    /// `TimedOut`.
+    pub(super) fn wait_until(&mut self, deadline: Instant) -> io::Result<bool> {
+        while wire::parse(self.inbox.rest())?.is_none() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() };
+            let mut fds = [PollFd::new(&self.socket, PollFlags::IN)];
+            match poll(&mut fds, Some(&left)) {
+                Ok(0) => return Err(io::Error::new(io::ErrorKind::TimedOut, "there is no answer")),
+                Ok(_) => {}
+                Err(rustix::io::Errno::INTR) => continue,
+                Err(e) => return Err(e.into()),
+            }
             if !self.receive()? {
                 return Ok(false);
             }

@@ -1,11 +1,15 @@
 //! Having a supervisor, or the keeper, go on as another program.
 
-use super::{ClientError, Streams, Talk, connect, failed};
+use super::{ClientError, Streams, Talk, connect_within, failed};
 use crate::wire::{self, Inbox, Message};
 use dhow_sys::passing;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long one may take to become another program. It may do so later all the same.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What became of an upgrade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,9 +29,9 @@ pub enum Upgraded {
 /// It executes itself anew with everything that it holds. The container does not notice, nor does who is attached.
 ///
 /// # Errors
-/// Of the conversation; why the program could not be executed, the old one goes on then.
+/// Of the conversation: `TimedOut` when there is no answer for 10 s, and it may go on as `program` later then; why the program could not be executed, the old one goes on then.
 pub fn upgrade(run_dir: &Path, program: BorrowedFd<'_>) -> Result<Upgraded, ClientError> {
-    match connect(run_dir) {
+    match connect_within(run_dir, Some(PATIENCE)) {
         Ok(socket) => ask_to_upgrade(socket, program),
         Err(ClientError::NotRunning) => Ok(Upgraded::NotRunning),
         Err(e) => Err(e),
@@ -41,8 +45,9 @@ pub(crate) fn ask_to_upgrade(socket: OwnedFd, program: BorrowedFd<'_>) -> Result
     let streams = Streams::default().bits() | wire::SPEAKS_2;
     talk.tell(Message::Hello { version: 1, streams }).map_err(&of_socket)?;
     let mut asked = false;
+    let deadline = Instant::now() + PATIENCE;
     loop {
-        if !talk.wait().map_err(&of_socket)? {
+        if !talk.wait_until(deadline).map_err(&of_socket)? {
             // It ended meanwhile, or took the program and died of it.
             return if asked { Err(of_socket(io::ErrorKind::UnexpectedEof.into())) } else { Ok(Upgraded::NotRunning) };
         }

@@ -3,7 +3,7 @@
 use super::{LOCK, Post, SOCKET};
 use crate::client::{ClientError, Upgraded, ask_to_upgrade};
 use crate::plan::KeeperPlan;
-use crate::supervise::{address, listen_as, open_directory};
+use crate::supervise::{address, listen_as, open_directory, without_environment};
 use crate::wire::Message;
 use dhow_sys::lock::{Locked, Share, Wait};
 use dhow_sys::passing;
@@ -70,7 +70,13 @@ fn start(plan: &KeeperPlan, group: Option<&Path>, lock: &OwnedFd) -> io::Result<
     if let Some((name, arguments)) = plan.keep.split_first() {
         command.arg0(name).args(arguments);
     }
-    Ok(command.stdin(theirs).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?.id())
+    Ok(without_environment(&mut command)
+        .current_dir("/")
+        .stdin(theirs)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?
+        .id())
 }
 
 /// Asks the keeper of this directory (`<run root>/<store id>`) to go on as `program`, as

@@ -2,6 +2,7 @@
 
 use super::succession;
 use super::{Order, Post, SOCKET};
+use crate::supervise::{Identity, identity};
 use crate::wire::{self, Inbox, Message};
 use dhow_runtime::cgroup::{Cgroup, Hierarchies};
 use dhow_sys::passing;
@@ -10,7 +11,8 @@ use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use rustix::process::{WaitId, WaitIdOptions};
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 /// How long a keeper stays that has nothing to keep.
@@ -36,10 +38,29 @@ pub(super) struct Entry {
     came: Vec<OwnedFd>,
     /// What to do with what is kept; none: nothing is.
     pub(super) order: Option<Order>,
-    pub(super) kept: Vec<OwnedFd>,
+    kept: Vec<OwnedFd>,
+    /// And what others have, too: it goes behind them.
+    shared: Vec<Rc<OwnedFd>>,
     deaths: Vec<Instant>,
     /// The program that we are to go on as.
-    upgrade: Option<OwnedFd>,
+    pub(super) upgrade: Option<OwnedFd>,
+}
+
+/// What more than one of those who are kept have: open once, while the namespaces of most are the same.
+#[derive(Debug, Default)]
+struct Pool(Vec<(Identity, Weak<OwnedFd>)>);
+
+impl Pool {
+    fn share(&mut self, fd: OwnedFd) -> io::Result<Rc<OwnedFd>> {
+        let identity = identity(fd.as_fd())?;
+        self.0.retain(|(_, known)| known.strong_count() > 0);
+        let known = self.0.iter().find(|(of, _)| *of == identity).and_then(|(_, known)| known.upgrade());
+        Ok(known.unwrap_or_else(|| {
+            let fd = Rc::new(fd);
+            self.0.push((identity, Rc::downgrade(&fd)));
+            fd
+        }))
+    }
 }
 
 /// See [`super`].
@@ -49,6 +70,7 @@ pub(super) struct Keeper {
     pub(super) lock: OwnedFd,
     pub(super) listener: OwnedFd,
     pub(super) entries: Vec<Entry>,
+    pool: Pool,
     /// Written to by the handler of SIGCHLD.
     children: std::os::unix::net::UnixStream,
     idle_since: Instant,
@@ -62,11 +84,40 @@ impl Keeper {
         signal.set_nonblocking(true)?;
         children.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(signal_hook::consts::SIGCHLD, signal)?;
-        Ok(Keeper { post, lock, listener, entries: Vec::new(), children, idle_since: Instant::now(), full_until: None })
+        Ok(Keeper {
+            post,
+            lock,
+            listener,
+            entries: Vec::new(),
+            pool: Pool::default(),
+            children,
+            idle_since: Instant::now(),
+            full_until: None,
+        })
+    }
+
+    /// Takes over one of whom another keeper knew.
+    pub(super) fn enter(
+        &mut self,
+        connection: Option<OwnedFd>,
+        order: Order,
+        mut kept: Vec<OwnedFd>,
+    ) -> io::Result<()> {
+        let mut entry = Entry::new(connection);
+        if order.asks {
+            entry.upgrade = kept.pop();
+        }
+        if !kept.is_empty() {
+            entry.take(order, kept, &mut self.pool)?;
+        }
+        self.entries.push(entry);
+        Ok(())
     }
 
     /// Serves until there has been nothing to keep for a while.
     pub(super) fn run(&mut self) -> io::Result<()> {
+        // Others may have asked for the same as he who had it come to that.
+        self.upgrade();
         loop {
             self.wait()?;
             self.reap();
@@ -124,7 +175,7 @@ impl Keeper {
         let ready: Vec<bool> = fds[2..].iter().map(|fd| !fd.revents().is_empty()).collect();
         let connected = self.entries.iter_mut().filter(|entry| entry.connection.is_some());
         for (entry, _) in connected.zip(ready).filter(|(_, ready)| *ready) {
-            entry.hear();
+            entry.hear(&mut self.pool);
         }
         Ok(())
     }
@@ -153,9 +204,9 @@ impl Keeper {
             };
             let peer = rustix::net::sockopt::socket_peercred(&socket).map(|credentials| credentials.uid);
             if peer.is_ok_and(|uid| uid == rustix::process::geteuid()) {
-                let mut entry = Entry::new(Some(socket), None, Vec::new());
+                let mut entry = Entry::new(Some(socket));
                 if hear {
-                    entry.hear();
+                    entry.hear(&mut self.pool);
                 }
                 self.entries.push(entry);
             }
@@ -164,11 +215,19 @@ impl Keeper {
 
     /// Becomes the program that somebody has brought.
     fn upgrade(&mut self) {
-        for n in 0..self.entries.len() {
+        let mut next = 0;
+        while next < self.entries.len() {
+            let n = next;
+            next += 1;
             let Some(program) = self.entries[n].upgrade.take() else { continue };
             let answer = match crate::supervise::is_this(&program) {
                 Ok(true) => wire::SAME,
                 Ok(false) => {
+                    // Nothing that was said to us is left unheard.
+                    self.accept(true);
+                    for entry in &mut self.entries {
+                        entry.hear(&mut self.pool);
+                    }
                     let _ = succession::execute(self, n, program.as_fd());
                     wire::FAILED
                 }
@@ -182,19 +241,39 @@ impl Keeper {
 }
 
 impl Entry {
-    pub(super) fn new(connection: Option<OwnedFd>, order: Option<Order>, kept: Vec<OwnedFd>) -> Entry {
-        Entry { connection, order, kept, ..Entry::default() }
+    pub(super) fn new(connection: Option<OwnedFd>) -> Entry {
+        Entry { connection, ..Entry::default() }
+    }
+
+    /// All that is kept for him.
+    pub(super) fn kept(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.kept.iter().map(OwnedFd::as_fd).chain(self.shared.iter().map(|fd| fd.as_fd()))
+    }
+
+    /// What was kept from before goes.
+    fn take(&mut self, order: Order, mut kept: Vec<OwnedFd>, pool: &mut Pool) -> io::Result<()> {
+        let shared = kept.split_off(kept.len().saturating_sub(order.shared));
+        self.shared = shared.into_iter().map(|fd| pool.share(fd)).collect::<io::Result<_>>()?;
+        self.kept = kept;
+        self.order = Some(order);
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.order = None;
+        self.kept.clear();
+        self.shared.clear();
     }
 
     /// Reads what there is, up to the end.
-    fn hear(&mut self) {
+    fn hear(&mut self, pool: &mut Pool) {
         let mut bytes = vec![0; HEARD];
         while let Some(connection) = &self.connection {
             match passing::receive(connection.as_fd(), &mut bytes, &mut self.came) {
                 Ok(0) => self.connection = None,
                 Ok(n) => {
                     self.inbox.push(&bytes[..n]);
-                    if self.understand().is_err() {
+                    if self.understand(pool).is_err() {
                         self.refuse();
                     }
                 }
@@ -213,11 +292,10 @@ impl Entry {
     /// He comes again.
     fn refuse(&mut self) {
         self.connection = None;
-        self.order = None;
-        self.kept.clear();
+        self.forget();
     }
 
-    fn understand(&mut self) -> io::Result<()> {
+    fn understand(&mut self, pool: &mut Pool) -> io::Result<()> {
         while let Some(message) = self.inbox.next()? {
             match message {
                 Message::Keep(bytes) => {
@@ -225,14 +303,10 @@ impl Entry {
                     if order.descriptors > self.came.len() {
                         return Err(io::ErrorKind::InvalidData.into());
                     }
-                    // Those from before go.
-                    self.kept = self.came.drain(..order.descriptors).collect();
-                    self.order = Some(order);
+                    let kept = self.came.drain(..order.descriptors).collect();
+                    self.take(order, kept, pool)?;
                 }
-                Message::LetGo => {
-                    self.order = None;
-                    self.kept.clear();
-                }
+                Message::LetGo => self.forget(),
                 Message::Upgrade => self.upgrade = self.came.pop(),
                 Message::Hello { .. } => {
                     let welcome = Message::Welcome { version: wire::WIRE }.to_bytes();
@@ -262,6 +336,7 @@ impl Entry {
         }
         self.deaths.push(now);
         // One that cannot be started counts as one that died.
-        self.connection = succession::start(order, &self.kept).ok();
+        let descriptors: Vec<BorrowedFd<'_>> = self.kept().collect();
+        self.connection = succession::start(order, &descriptors).ok();
     }
 }

@@ -2,7 +2,7 @@
 
 use super::serve::{Entry, Keeper};
 use super::{Order, Post};
-use crate::supervise::Talk;
+use crate::supervise::{Talk, without_environment};
 use crate::wire::{Message, WIRE};
 use dhow_sys::passing;
 use rustix::net::sockopt::set_socket_send_buffer_size_force;
@@ -20,16 +20,15 @@ fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Starts a supervisor with these descriptors; the connection to it.
-pub(super) fn start(order: &Order, kept: &[OwnedFd]) -> io::Result<OwnedFd> {
+pub(super) fn start(order: &Order, descriptors: &[BorrowedFd<'_>]) -> io::Result<OwnedFd> {
     let (ours, theirs) = pair()?;
-    let descriptors: Vec<BorrowedFd<'_>> = kept.iter().map(AsFd::as_fd).collect();
-    passing::send(ours.as_fd(), &Message::Succeed { version: WIRE }.to_bytes(), &descriptors)?;
+    passing::send(ours.as_fd(), &Message::Succeed { version: WIRE }.to_bytes(), descriptors)?;
     let mut command = Command::new("/proc/self/exe");
     if let Some((name, arguments)) = order.supervise.split_first() {
         command.arg0(name).args(arguments);
     }
     // Reaped with all others.
-    drop(command.stdin(theirs).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
+    drop(without_environment(&mut command).stdin(theirs).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
     rustix::io::ioctl_fionbio(&ours, true)?;
     Ok(ours)
 }
@@ -57,16 +56,22 @@ fn prepare(keeper: &Keeper, asked: usize, program: BorrowedFd<'_>) -> io::Result
     tell(Message::Keep(&post), &[keeper.lock.as_fd(), keeper.listener.as_fd()])?;
     for (n, entry) in keeper.entries.iter().enumerate() {
         let mut descriptors: Vec<BorrowedFd<'_>> = entry.connection.iter().map(AsFd::as_fd).collect();
-        descriptors.extend(entry.kept.iter().map(AsFd::as_fd));
+        descriptors.extend(entry.kept());
         let connected = entry.connection.is_some();
         match &entry.order {
             Some(order) => {
                 let order = Order { connected, descriptors: descriptors.len(), ..order.clone() };
                 tell(Message::Keep(&serde_json::to_vec(&order)?), &descriptors)?;
             }
+            None if !connected => {}
             // Who only asks for this.
             None if n == asked => tell(Message::Upgrade, &descriptors)?,
-            None => {}
+            // Who asks for the same, or has said nothing yet.
+            None => {
+                descriptors.extend(entry.upgrade.iter().map(AsFd::as_fd));
+                let order = Order::nothing(descriptors.len(), entry.upgrade.is_some());
+                tell(Message::Keep(&serde_json::to_vec(&order)?), &descriptors)?;
+            }
         }
     }
     let mut command = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()));
@@ -74,7 +79,7 @@ fn prepare(keeper: &Keeper, asked: usize, program: BorrowedFd<'_>) -> io::Result
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
-    command.args(arguments).stdin(theirs);
+    without_environment(&mut command).args(arguments).stdin(theirs);
     Ok(command)
 }
 
@@ -107,12 +112,12 @@ pub(super) fn take_up(mut talk: Talk) -> io::Result<Keeper> {
                 let connection = if order.connected { came.next() } else { None };
                 let kept: Vec<OwnedFd> = came.collect();
                 let order = Order { connected: false, descriptors: kept.len(), ..order };
-                keeper.entries.push(Entry::new(connection, Some(order), kept));
+                keeper.enter(connection, order, kept)?;
             }
             (Some(Message::Upgrade), Some(keeper)) => {
                 let connection = take(1, &mut talk.descriptors)?.next().ok_or(io::ErrorKind::InvalidData)?;
                 passing::send(connection.as_fd(), &Message::Welcome { version: WIRE }.to_bytes(), &[])?;
-                keeper.entries.push(Entry::new(Some(connection), None, Vec::new()));
+                keeper.entries.push(Entry::new(Some(connection)));
             }
             _ => return Err(io::ErrorKind::InvalidData.into()),
         }

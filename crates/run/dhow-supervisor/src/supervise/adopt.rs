@@ -72,6 +72,8 @@ fn take(adoption: &Adoption) -> io::Result<Watch> {
     }
     let oom_score = std::fs::read_to_string(OOM_SCORE).ok().and_then(|score| score.trim().parse().ok()).unwrap_or(0);
     let _ = std::fs::write(OOM_SCORE, "-999");
+    // There may be some already, and a container that runs is watched in any case.
+    let _ = ExitRecord::make_room(&plan.run_dir);
     let listener = start::listen(&plan.run_dir)?;
     let brief = Brief::of(plan, oom_score, (process.pid, process.start_time));
     let mut watch = start::watch(brief, pidfd, listener, stdio)?;

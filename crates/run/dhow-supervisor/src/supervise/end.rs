@@ -1,5 +1,6 @@
 //! What is done once the container's process has ended.
 
+use super::place::without_environment;
 use super::slate::Ended;
 use super::start::{OOM_SCORE, SOCKET};
 use super::watch::{Heard, Watch};
@@ -131,7 +132,9 @@ impl Watch {
     fn let_go(&mut self) {
         self.slate.recorded();
         self.peer = None;
-        self.input = None;
+        if let Some(input) = self.input.take() {
+            input.close();
+        }
         // Expressly, and not by closing: the keeper has them too.
         for held in self.kept.drain(..).chain(self.lock.take()) {
             let _ = rustix::fs::flock(&held, FlockOperation::Unlock);
@@ -204,12 +207,16 @@ impl Watch {
     }
 
     fn run_exited(&self) {
+        // To whom it is elsewhere, what the container is made of may be something else; the next command finds the record.
+        if self.away.is_some() {
+            return;
+        }
         if let Some((program, arguments)) = self.brief.exited.split_first() {
             // Ours is not for it, and for the container that it may start again.
             let _ = std::fs::write(OOM_SCORE, self.brief.oom_score.to_string());
             let path = if self.brief.by_itself { OsStr::new("/proc/self/exe") } else { program };
             let mut command = Command::new(path);
-            command.arg0(program).args(arguments);
+            without_environment(command.arg0(program).args(arguments));
             command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
             // It lives on alone. When it cannot be executed, the next command finds the exit record.
             let _ = command.spawn();

@@ -5,11 +5,12 @@
 
 use super::pump::Transit;
 use super::slate::{Slate, Slot};
+use super::spare::Spare;
 use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, splice};
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 /// Bytes spliced at once.
 const PIECE: usize = 64 * 1024;
@@ -19,6 +20,8 @@ const PIECE: usize = 64 * 1024;
 pub(super) struct Input {
     pub(super) fd: OwnedFd,
     pub(super) transit: Transit,
+    /// What keeps the pipe open when we are killed; a terminal is open anyway.
+    pub(super) spare: Option<Spare>,
     in_transit: usize,
     /// What the transit pipe has no room for, and who sent it.
     queue: VecDeque<(Option<Slot>, Vec<u8>)>,
@@ -32,19 +35,34 @@ pub(super) struct Input {
 
 impl Input {
     pub(super) fn new(fd: OwnedFd) -> io::Result<Input> {
-        Input::over(fd, Transit::new()?)
+        Input::over(fd, Transit::new()?, None)
     }
 
     /// Goes on with what is in transit.
-    pub(super) fn over(fd: OwnedFd, transit: Transit) -> io::Result<Input> {
+    pub(super) fn over(fd: OwnedFd, transit: Transit, spare: Option<Spare>) -> io::Result<Input> {
         let in_transit = transit.held()?;
-        Ok(Input { fd, transit, in_transit, queue: VecDeque::new(), written: 0, ends: false, rest: Vec::new() })
+        Ok(Input { fd, transit, spare, in_transit, queue: VecDeque::new(), written: 0, ends: false, rest: Vec::new() })
     }
 
     /// To be called by who takes up: what the supervisor before did not get to count.
     pub(super) fn settle(&mut self, slate: &Slate) {
         slate.input_came(self.in_transit);
         self.ends = slate.input_ends();
+    }
+
+    /// Has the pipe stay open when we are killed.
+    pub(super) fn put_by(&mut self) -> io::Result<()> {
+        if self.spare.is_none() {
+            self.spare = Some(Spare::of(self.fd.as_fd())?);
+        }
+        Ok(())
+    }
+
+    /// The container comes to its end.
+    pub(super) fn close(self) {
+        if let Some(spare) = self.spare {
+            spare.close();
+        }
     }
 
     /// Nothing comes after what is there.
@@ -174,7 +192,6 @@ impl Input {
 mod tests {
     use super::*;
     use std::io::Read as _;
-    use std::os::fd::AsFd as _;
 
     fn pipe() -> (OwnedFd, OwnedFd) {
         let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).unwrap();
@@ -233,7 +250,7 @@ mod tests {
             let (fd, transit) = (input.fd, input.transit);
             let next = Slate::open(slate.as_fd().try_clone_to_owned().unwrap()).unwrap();
             drop(slate);
-            let mut input = Input::over(fd, transit).unwrap();
+            let mut input = Input::over(fd, transit, None).unwrap();
             input.settle(&next);
             input.settle(&next);
             let slot = next.slot(key).unwrap();

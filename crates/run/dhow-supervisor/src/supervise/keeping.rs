@@ -2,6 +2,8 @@
 //!
 //! Nothing waits for it. Without a keeper one is hired (see [`crate::keeper`]), again and again where that fails.
 
+use super::input::Input;
+use super::place::Place;
 use super::resume::{self, Heir};
 use super::watch::Watch;
 use crate::keeper::{self, Order};
@@ -80,20 +82,28 @@ impl Watch {
     /// Has the keeper keep what there is now.
     pub(super) fn keep(&mut self) {
         let Some(mut keeping) = self.keeping.take() else { return };
-        let kept = resume::state(self, Heir::Another).and_then(|(memory, descriptors)| {
+        // A terminal is held open by its other end.
+        let pipe = self.input.as_mut().filter(|_| self.peer.is_none());
+        let kept = pipe.map_or(Ok(()), Input::put_by).and_then(|()| self.tell_keeper(&mut keeping));
+        keeping.told = Instant::now();
+        keeping.again = kept.is_err().then(|| Instant::now() + AGAIN);
+        self.keeping = Some(keeping);
+    }
+
+    fn tell_keeper(&self, keeping: &mut Keeping) -> io::Result<()> {
+        let here = if self.away.is_none() { Some(Place::here()?) } else { None };
+        let place = self.away.as_ref().or(here.as_ref());
+        resume::state(self, Heir::Another, place).and_then(|(memory, descriptors)| {
             let mut all = vec![memory.as_fd()];
             all.extend(descriptors);
-            let order = Order::new(&keeping.plan, all.len());
+            let order = Order::new(&keeping.plan, all.len(), place.map_or(0, |place| place.descriptors().count()));
             let bytes = serde_json::to_vec(&order)?;
             keeping.order(Message::Keep(&bytes), &all).or_else(|e| match keeping.connection {
                 Some(_) => Err(e),
                 // One that has died meanwhile is replaced at once.
                 None => keeping.order(Message::Keep(&bytes), &all),
             })
-        });
-        keeping.told = Instant::now();
-        keeping.again = kept.is_err().then(|| Instant::now() + AGAIN);
-        self.keeping = Some(keeping);
+        })
     }
 
     /// To be called when the keeper's connection has something to say, which can only be that it is gone.

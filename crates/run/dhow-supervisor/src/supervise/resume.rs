@@ -10,8 +10,10 @@
 use super::clients::Client;
 use super::input::Input;
 use super::keeping::Keeping;
+use super::place::{Place, without_environment};
 use super::pump::{self, Transit};
 use super::slate::{Life, Slate};
+use super::spare::Spare;
 use super::start;
 use super::watch::{Brief, Source, Watch};
 use crate::log::Stream;
@@ -43,6 +45,9 @@ struct Memory {
     /// Whether each source is stderr.
     sources: Vec<bool>,
     input: bool,
+    /// Whether its pipe is kept open by a [`Spare`]: a successor has that in place of it.
+    #[serde(default)]
+    spare: bool,
     /// Input that is in no pipe yet, with the key of who brought it; and such as is out of the transit pipe already.
     #[serde(default)]
     queue: Vec<(u64, Vec<u8>)>,
@@ -60,6 +65,9 @@ struct Memory {
     #[serde(default)]
     keeper: Option<u32>,
     clients: Vec<Acquaintance>,
+    /// Where a successor is to go, or we could not go: which parts of it there are. The last of the descriptors.
+    #[serde(default)]
+    place: Vec<String>,
     /// Begun lines of the log, of version 1.
     #[serde(default)]
     begun: [Vec<u8>; 2],
@@ -100,8 +108,12 @@ pub(super) enum Heir {
     Another,
 }
 
-/// The memory, and all descriptors that go with it.
-pub(super) fn state(watch: &Watch, heir: Heir) -> io::Result<(File, Vec<BorrowedFd<'_>>)> {
+/// The memory, and all descriptors that go with it. `place`: where the heir is to be, unless it is there.
+pub(super) fn state<'a>(
+    watch: &'a Watch,
+    heir: Heir,
+    place: Option<&'a Place>,
+) -> io::Result<(File, Vec<BorrowedFd<'a>>)> {
     let stays = heir == Heir::Ourselves;
     let clients: &[Client] = if stays { &watch.clients } else { &[] };
     let connection = watch.keeping.as_ref().and_then(|keeping| keeping.connection.as_ref()).filter(|_| stays);
@@ -123,6 +135,7 @@ pub(super) fn state(watch: &Watch, heir: Heir) -> io::Result<(File, Vec<Borrowed
         brief: watch.brief.clone(),
         sources: watch.sources.iter().map(|source| source.stream == Stream::Stderr).collect(),
         input: watch.input.is_some(),
+        spare: watch.input.as_ref().is_some_and(|input| input.spare.is_some()),
         queue: waits.map(|input| input.queued(&keys)).unwrap_or_default(),
         rest: waits.map(|input| input.rest().to_vec()).unwrap_or_default(),
         input_ends: waits.is_some_and(Input::has_ended),
@@ -130,6 +143,7 @@ pub(super) fn state(watch: &Watch, heir: Heir) -> io::Result<(File, Vec<Borrowed
         kept_by: connection.is_some(),
         keeper: watch.keeping.as_ref().and_then(|keeping| keeping.child).filter(|_| stays),
         clients: clients.iter().map(acquaintance).collect(),
+        place: place.map(Place::kinds).unwrap_or_default(),
         begun: Default::default(),
     };
     let mut file = File::from(rustix::fs::memfd_create(c"dhow-supervisor", MemfdFlags::CLOEXEC)?);
@@ -140,12 +154,16 @@ pub(super) fn state(watch: &Watch, heir: Heir) -> io::Result<(File, Vec<Borrowed
     all.extend([watch.pidfd.as_fd(), watch.listener.as_fd(), lock.as_fd()]);
     all.extend(watch.sources.iter().map(|source| source.fd.as_fd()));
     if let Some(input) = &watch.input {
-        all.extend([input.fd.as_fd(), input.transit.reader.as_fd(), input.transit.writer.as_fd()]);
+        let spare = input.spare.as_ref().map(AsFd::as_fd);
+        let first = spare.filter(|_| !stays).unwrap_or(input.fd.as_fd());
+        all.extend([first, input.transit.reader.as_fd(), input.transit.writer.as_fd()]);
+        all.extend(spare.filter(|_| stays));
     }
     all.extend(watch.peer.iter().map(AsFd::as_fd));
     all.extend(connection.map(AsFd::as_fd));
     all.extend(clients.iter().map(|client| client.socket.as_fd()));
     all.extend(watch.kept.iter().map(AsFd::as_fd));
+    all.extend(place.into_iter().flat_map(Place::descriptors));
     Ok((file, all))
 }
 
@@ -155,7 +173,7 @@ pub(super) fn execute_anew(watch: &Watch, program: Option<BorrowedFd<'_>>) -> io
 }
 
 fn prepare(watch: &Watch, program: Option<BorrowedFd<'_>>) -> io::Result<Command> {
-    let (memory, descriptors) = state(watch, Heir::Ourselves)?;
+    let (memory, descriptors) = state(watch, Heir::Ourselves, watch.away.as_ref())?;
     let mut all = vec![memory.as_fd()];
     all.extend(descriptors);
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
@@ -166,23 +184,22 @@ fn prepare(watch: &Watch, program: Option<BorrowedFd<'_>>) -> io::Result<Command
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
-    command.args(arguments).stdin(theirs);
+    without_environment(&mut command).args(arguments).stdin(theirs);
     Ok(command)
 }
 
 /// Takes up where the other left off. `keeper` is the connection over which the state came from it.
-pub(super) fn take_up(descriptors: Vec<OwnedFd>, keeper: Option<OwnedFd>) -> io::Result<Watch> {
+pub(super) fn take_up(mut descriptors: Vec<OwnedFd>, keeper: Option<OwnedFd>) -> io::Result<Watch> {
+    if descriptors.is_empty() {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let memory: Memory = remember(descriptors.remove(0))?;
+    let place = descriptors.split_off(descriptors.len().saturating_sub(memory.place.len()));
+    let away = find_place(memory.place, place, keeper.is_some());
     let mut descriptors = descriptors.into_iter();
     let mut next = || descriptors.next().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData));
-    let mut bytes = Vec::new();
-    let mut file = File::from(next()?);
-    file.rewind()?;
-    file.read_to_end(&mut bytes)?;
-    drop(file);
-    let memory: Memory = serde_json::from_slice(&bytes)?;
-    drop(bytes);
     let (mut slate, transit) = match memory.version {
-        None => (of_version_1(&memory)?, Transit::new()?),
+        None => (of_version_1(memory.brief.started, &memory.begun)?, Transit::new()?),
         Some(version) if version <= VERSION => (Slate::open(next()?)?, Transit { reader: next()?, writer: next()? }),
         Some(_) => return Err(io::Error::new(io::ErrorKind::InvalidData, "the state of a later version")),
     };
@@ -201,7 +218,19 @@ pub(super) fn take_up(descriptors: Vec<OwnedFd>, keeper: Option<OwnedFd>) -> io:
     let mut input = match (memory.input, memory.version) {
         (false, _) => None,
         (true, None) => Some(Input::new(next()?)?),
-        (true, Some(_)) => Some(Input::over(next()?, Transit { reader: next()?, writer: next()? })?),
+        (true, Some(_)) => {
+            let (first, transit) = (next()?, Transit { reader: next()?, writer: next()? });
+            let (fd, spare) = match (memory.spare, keeper.is_some()) {
+                (false, _) => (Some(first), None),
+                (true, false) => (Some(first), Some(Spare::open(next()?))),
+                (true, true) => {
+                    let spare = Spare::open(first);
+                    (spare.copy()?, Some(spare))
+                }
+            };
+            // Without a writing end it has come to its end.
+            fd.map(|fd| Input::over(fd, transit, spare)).transpose()?
+        }
     };
     if let Some(input) = &mut input {
         input.settle(&slate);
@@ -233,6 +262,7 @@ pub(super) fn take_up(descriptors: Vec<OwnedFd>, keeper: Option<OwnedFd>) -> io:
         log,
         slate,
         transit,
+        away,
         keeping,
         expected,
         grace: Instant::now() + GRACE,
@@ -245,10 +275,24 @@ pub(super) fn take_up(descriptors: Vec<OwnedFd>, keeper: Option<OwnedFd>) -> io:
     })
 }
 
-fn of_version_1(memory: &Memory) -> io::Result<Slate> {
+fn remember(memory: OwnedFd) -> io::Result<Memory> {
+    let mut bytes = Vec::new();
+    let mut file = File::from(memory);
+    file.rewind()?;
+    file.read_to_end(&mut bytes)?;
+    Ok(serde_json::from_slice(&bytes)?)
+}
+
+/// Goes where the one before was, if we are another process. Where we ought to be, if that is elsewhere.
+fn find_place(kinds: Vec<String>, descriptors: Vec<OwnedFd>, is_successor: bool) -> Option<Place> {
+    let place = Some(Place::of(kinds, descriptors)).filter(|place| !place.is_empty())?;
+    (!is_successor || place.enter().is_err()).then_some(place)
+}
+
+fn of_version_1(started: i64, begun: &[Vec<u8>; 2]) -> io::Result<Slate> {
     let mut slate = Slate::new()?;
-    slate.start(memory.brief.started);
-    for (stream, begun) in [Stream::Stdout, Stream::Stderr].into_iter().zip(&memory.begun) {
+    slate.start(started);
+    for (stream, begun) in [Stream::Stdout, Stream::Stderr].into_iter().zip(begun) {
         slate.next(stream);
         slate.done(begun);
     }

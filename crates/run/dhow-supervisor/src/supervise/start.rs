@@ -125,6 +125,7 @@ fn bring_up(talk: &mut Talk, plan: &Plan, made: &mut Made) -> Result<Up, Quit> {
     made.kept = descriptors.split_off(descriptors.len().min(1 + plan.join.len()));
     made.lock = Some(lock(&plan.run_dir).map_err(failed("lock the run directory"))?);
     ExitRecord::clear(&plan.run_dir).map_err(failed("clear the exit record"))?;
+    ExitRecord::make_room(&plan.run_dir).map_err(failed("make room for the exit record"))?;
     let listener = listen(&plan.run_dir).map_err(failed("listen on the socket"))?;
     made.run_dir = Some(plan.run_dir.clone());
 
@@ -173,6 +174,7 @@ pub(super) fn watch(brief: Brief, pidfd: OwnedFd, listener: OwnedFd, stdio: Ours
         log: None,
         slate: Slate::new()?,
         transit: Transit::new()?,
+        away: None,
         keeping,
         expected: 0,
         grace: Instant::now(),

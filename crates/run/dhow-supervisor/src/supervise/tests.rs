@@ -55,6 +55,7 @@ fn supervise(name: &str, script: &str, stdin: Stdin) -> Plain {
             by_itself: false,
         },
         pidfd,
+        away: None,
         sources: vec![
             Source { fd: non_blocking(child.stdout.take().unwrap()), stream: Stream::Stdout },
             Source { fd: non_blocking(child.stderr.take().unwrap()), stream: Stream::Stderr },

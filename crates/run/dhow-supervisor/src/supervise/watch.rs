@@ -6,6 +6,7 @@
 use super::clients::{Client, Greeting};
 use super::input::Input;
 use super::keeping::Keeping;
+use super::place::Place;
 use super::pump::Transit;
 use super::slate::{Life, Slate, Slot};
 use super::{now, resume};
@@ -106,6 +107,8 @@ pub(super) struct Watch {
     pub(super) slate: Slate,
     /// What output goes through.
     pub(super) transit: Transit,
+    /// Where we ought to be and could not go; none: we are there.
+    pub(super) away: Option<Place>,
     /// None: nobody is to keep copies.
     pub(super) keeping: Option<Keeping>,
     /// How many were connected to the supervisor before and have not come back. Nothing is read before they have,
@@ -468,10 +471,12 @@ impl Watch {
         }
     }
 
-    /// Nobody may hold it open then, the keeper neither.
-    fn close_input(&mut self) {
-        self.input = None;
-        self.keep();
+    /// Nobody holds it open then; the keeper has what it need not have any more.
+    pub(super) fn close_input(&mut self) {
+        if let Some(input) = self.input.take() {
+            input.close();
+            self.keep();
+        }
     }
 
     fn flush_input(&mut self) -> bool {

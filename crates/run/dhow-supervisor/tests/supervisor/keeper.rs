@@ -20,12 +20,12 @@ pub(crate) fn kept(mut container: Container) -> Container {
     container
 }
 
-fn dir(container: &Container) -> &Path {
+pub(crate) fn dir(container: &Container) -> &Path {
     &container.plan.keeper.as_ref().unwrap().dir
 }
 
 /// Processes of that name that have the file open.
-fn holders(name: &str, file: &Path) -> Vec<u32> {
+pub(crate) fn holders(name: &str, file: &Path) -> Vec<u32> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
@@ -43,11 +43,11 @@ pub(crate) fn supervisor(container: &Container) -> Option<u32> {
     holders("dhow-supervisor", &container.plan.run_dir.join("supervisor.lock")).first().copied()
 }
 
-fn keeper(container: &Container) -> Option<u32> {
+pub(crate) fn keeper(container: &Container) -> Option<u32> {
     holders("dhow-keeper", &dir(container).join("keeper.lock")).first().copied()
 }
 
-fn kill(pid: u32) -> bool {
+pub(crate) fn kill(pid: u32) -> bool {
     let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok()
 }
@@ -157,7 +157,7 @@ fn a_terminal_outlives_its_supervisor() {
 
 #[test]
 fn input_flows_on_over_supervisors_that_are_killed() {
-    let mut container = kept(Container::new("input", "cat; exit 5"));
+    let mut container = kept(Container::new("kept-input", "cat; exit 5"));
     container.plan.stdin = Stdin::Once;
     let connection = container.start(ALL);
     let expected = text(60_000);
@@ -273,7 +273,7 @@ fn what_a_container_says_while_nobody_is_there_is_not_lost() {
 }
 
 /// Another file with the same program.
-fn copy_of_program(container: &Container) -> PathBuf {
+pub(crate) fn copy_of_program(container: &Container) -> PathBuf {
     let copy = container.scratch.0.join("program");
     fs::copy(program(), &copy).unwrap();
     copy
@@ -326,7 +326,7 @@ fn another_program_goes_on_and_nobody_notices() {
 
 #[test]
 fn one_who_was_killed_before_the_gate_leaves_nothing() {
-    let container = kept(Container::new("gate", "echo never"));
+    let container = kept(Container::new("kept-gate", "echo never"));
     let waiting = container.launch(NONE).unwrap();
     until("the keeper", || keeper(&container).is_some());
     let first = ProcessIdentity::of(waiting.pid).unwrap();
@@ -535,4 +535,28 @@ fn input_ends_although_the_keeper_has_no_room() {
     assert!(ended(&end, 4) && out == "hi\n", "{end:?} {out}");
     container.assert_nothing_left();
     until("the keeper to end", || keeper(&container).is_none());
+}
+
+#[test]
+fn several_upgrades_at_once_all_hear_of_it() {
+    let container = kept(Container::new("upgrade-several", "sleep 1000"));
+    drop(container.start(NONE));
+    until("the keeper", || keeper(&container).is_some());
+    let first = dhow_sys::mount::clone_tree(&copy_of_program(&container)).unwrap();
+    let second = dhow_sys::mount::clone_tree(&program()).unwrap();
+    let pid = keeper(&container).unwrap();
+    for round in 0..10 {
+        let program = if round % 2 == 0 { &first } else { &second };
+        let outcomes: Vec<Upgraded> = std::thread::scope(|scope| {
+            let ask = || keeper::upgrade(dir(&container), program.as_fd());
+            let all: Vec<_> = (0..6).map(|_| scope.spawn(ask)).collect();
+            all.into_iter().map(|one| one.join().unwrap().unwrap()).collect()
+        });
+        let count = |of| outcomes.iter().filter(|outcome| **outcome == of).count();
+        assert_eq!((count(Upgraded::Done), count(Upgraded::Same)), (1, 5), "{outcomes:?}");
+    }
+    assert_eq!(keeper(&container), Some(pid));
+    let old = supervisor(&container).unwrap();
+    assert!(kill(old));
+    until("another", || supervisor(&container).is_some_and(|new| new != old));
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests fail by panicking and print what they measure")]
 
+mod asleep;
 mod caller;
 mod container;
 mod corpus;
@@ -9,5 +10,6 @@ mod keeper;
 mod killed;
 mod life;
 mod log;
+mod place;
 mod steps;
 mod tty;
