@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::harness::{Podman, Ran, Store, made, path, run};
 
-const NAMES: [&str; 5] = ["base", "python", "node", "nginx", "postgres"];
+const NAMES: [&str; 6] = ["base", "python", "node", "nginx", "postgres", "redis"];
 
 fn skopeo(store: &Store, args: &[&str]) -> Ran {
     run(Command::new("skopeo").arg("--insecure-policy").args(args).env("TMPDIR", store.folder().path()))
