@@ -11,6 +11,10 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long a supervisor may take to watch a container.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What is known of a container that nobody watches.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,7 +43,7 @@ struct Identity {
 /// and is then unlocked.
 ///
 /// # Errors
-/// [`ClientError::NotRunning`] when the process has ended or cannot be watched.
+/// [`ClientError::NotRunning`] when the process has ended or cannot be watched; `TimedOut` when that is not known after 10 s.
 pub fn adopt(
     program: &Path,
     arguments: &[&OsStr],
@@ -55,11 +59,13 @@ pub fn adopt(
     let mut talk = Talk { socket: ours, inbox: Inbox::default(), child: Some(child), back: None };
     let message = Message::Adopt(&json).to_bytes();
     let sent = passing::send(talk.socket.as_fd(), &message, kept);
-    let answered = sent.and_then(|sent| talk.send(&message[sent..])).and_then(|()| talk.wait());
-    match answered.is_ok_and(|answered| answered) {
+    let answered =
+        sent.and_then(|sent| talk.send(&message[sent..])).and_then(|()| talk.wait_until(Instant::now() + PATIENCE));
+    match answered {
         // One who came too late ends now; one who watches is a child of ours for as long as we are there.
-        true => Ok(()),
-        false => {
+        Ok(true) => Ok(()),
+        Err(e) if e.kind() == io::ErrorKind::TimedOut => Err(failed("hear from the supervisor")(e)),
+        Ok(false) | Err(_) => {
             talk.reap();
             Err(ClientError::NotRunning)
         }

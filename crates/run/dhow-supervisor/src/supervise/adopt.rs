@@ -2,7 +2,8 @@
 //! at once.
 //!
 //! What the container has open as its standard streams is opened again, if it is a pipe and nothing else: the process
-//! chooses what is there, and opening a pipe does nothing to anybody. A terminal is lost; who lives on without one is
+//! chooses what is there, and opening a pipe does nothing to anybody. Anything else is not even looked at: a file system of the
+//! container's own might never answer. A terminal is lost; who lives on without one is
 //! watched all the same.
 
 use super::Talk;
@@ -16,12 +17,12 @@ use crate::wire::Message;
 use dhow_runtime::cgroup::Hierarchies;
 use dhow_sys::pidfd;
 use dhow_sys::process::is_alive;
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
-/// The file system that pipes are in, and named ones are not.
-const PIPEFS_MAGIC: u64 = 0x5049_5045;
+/// How the kernel calls a pipe without a name, where a path begins with a slash: `pipe:[NUMBER]`.
+const PIPE: &str = "pipe:[";
 
 /// Takes the container up, and keeps those descriptors open for it. None when somebody else has, or when it has ended; the
 /// caller is told.
@@ -86,12 +87,12 @@ fn take(adoption: &Adoption) -> io::Result<Watch> {
 fn streams(pid: u32, stdin: Stdin) -> io::Result<Ours> {
     let mut ours = Ours::default();
     if stdin != Stdin::Closed
-        && let Some((fd, _)) = open_pipe(pid, 0, OFlags::WRONLY)?
+        && let Some((fd, _)) = open_pipe(pid, 0, OFlags::WRONLY)
     {
         ours.input = Some(Input::new(fd)?);
     }
-    let stdout = open_pipe(pid, 1, OFlags::RDONLY)?;
-    let stderr = open_pipe(pid, 2, OFlags::RDONLY)?;
+    let stdout = open_pipe(pid, 1, OFlags::RDONLY);
+    let stderr = open_pipe(pid, 2, OFlags::RDONLY);
     let same = stdout.as_ref().zip(stderr.as_ref()).is_some_and(|((_, a), (_, b))| a == b);
     if let Some((fd, _)) = stdout {
         ours.sources.push(Source { fd, stream: Stream::Stdout });
@@ -102,24 +103,50 @@ fn streams(pid: u32, stdin: Stdin) -> io::Result<Ours> {
     Ok(ours)
 }
 
-/// Opens what that process has open under that number, if it is a pipe; and which it is.
-fn open_pipe(pid: u32, number: u32, direction: OFlags) -> io::Result<Option<(OwnedFd, u64)>> {
-    let path = format!("/proc/{pid}/fd/{number}");
-    let place = match rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
-        Ok(place) => place,
-        Err(rustix::io::Errno::NOENT) => return Ok(None),
-        Err(e) => return Err(e.into()),
-    };
-    let stat = rustix::fs::fstat(&place)?;
-    let on_pipefs = u64::try_from(rustix::fs::fstatfs(&place)?.f_type) == Ok(PIPEFS_MAGIC);
-    if FileType::from_raw_mode(stat.st_mode) != FileType::Fifo || !on_pipefs {
-        return Ok(None);
-    }
+/// Opens what that process has open under that number, if it is a pipe; and which it is. What cannot be opened is none.
+fn open_pipe(pid: u32, number: u32, direction: OFlags) -> Option<(OwnedFd, String)> {
+    let of_process = format!("/proc/{pid}/fd/{number}");
+    pipe_name(&of_process)?;
+    let place = rustix::fs::open(of_process, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    // By the place that was found, whatever the number leads to now.
+    let found = format!("/proc/self/fd/{}", place.as_raw_fd());
+    let name = pipe_name(&found)?;
+    // A pipe that nobody reads cannot be written to.
     let flags = direction | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    // By the place that was looked at, whatever the number leads to now. A pipe that nobody reads cannot be written to.
-    match rustix::fs::open(format!("/proc/self/fd/{}", place.as_raw_fd()), flags, Mode::empty()) {
-        Ok(fd) => Ok(Some((fd, stat.st_ino))),
-        Err(rustix::io::Errno::NXIO) => Ok(None),
-        Err(e) => Err(e.into()),
+    rustix::fs::open(found, flags, Mode::empty()).ok().map(|fd| (fd, name))
+}
+
+/// How a pipe is called that this leads to; none for anything else. The name is the kernel's own: no file system is asked.
+fn pipe_name(link: &str) -> Option<String> {
+    let name = rustix::fs::readlink(link, Vec::new()).ok()?.into_string().ok()?;
+    let number = name.strip_prefix(PIPE).and_then(|rest| rest.strip_suffix(']'))?;
+    number.parse::<u64>().ok().map(|_| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    #[test]
+    fn only_a_pipe_is_opened_again() {
+        let me = std::process::id();
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let number = |fd: &dyn std::os::fd::AsRawFd| u32::try_from(fd.as_raw_fd()).unwrap();
+        let (again, name) = open_pipe(me, number(&reader), OFlags::RDONLY).unwrap();
+        assert!(name.starts_with(PIPE), "{name}");
+        writer.write_all(b"said").unwrap();
+        let mut bytes = [0; 8];
+        assert_eq!(rustix::io::read(&again, &mut bytes), Ok(4));
+
+        // A file may have any name, but it has a path before it.
+        let path = std::env::temp_dir().join(format!("pipe:[{me}]"));
+        let file = std::fs::File::create(&path).unwrap();
+        assert!(open_pipe(me, number(&file), OFlags::RDONLY).is_none());
+        std::fs::remove_file(&path).unwrap();
+        assert!(open_pipe(me, number(&file), OFlags::RDONLY).is_none());
+        let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert!(open_pipe(me, number(&socket), OFlags::RDONLY).is_none());
+        assert!(open_pipe(me, 100_000, OFlags::RDONLY).is_none());
     }
 }
