@@ -9,5 +9,6 @@ pub mod failure;
 pub mod keeper;
 pub mod log;
 pub mod plan;
+pub mod status;
 pub mod supervise;
 pub mod wire;

@@ -32,7 +32,6 @@ mod resume;
 mod slate;
 mod spare;
 mod start;
-mod status;
 #[cfg(test)]
 mod tests;
 mod watch;

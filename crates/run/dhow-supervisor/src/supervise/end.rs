@@ -1,11 +1,12 @@
 //! What is done once the container's process has ended.
 
+use super::now;
 use super::place::without_environment;
 use super::slate::Ended;
 use super::start::{OOM_SCORE, SOCKET};
 use super::watch::{Heard, Watch};
-use super::{now, status};
 use crate::plan::{ExitRecord, VERSION};
+use crate::status;
 use crate::wire::Message;
 use dhow_runtime::cgroup::{Cgroup, Hierarchies};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

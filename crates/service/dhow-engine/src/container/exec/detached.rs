@@ -104,7 +104,8 @@ pub(super) fn leave_behind(
 pub fn hold(master: OwnedFd, pidfd: BorrowedFd<'_>, container: &str, id: &str) -> Result<Gone, EngineError> {
     drain(master, pidfd)?;
     // It is no child of ours.
-    Ok(Gone { code: LOST, container: container.to_owned(), id: id.to_owned() })
+    let code = dhow_supervisor::status::of(pidfd, None).unwrap_or(LOST);
+    Ok(Gone { code, container: container.to_owned(), id: id.to_owned() })
 }
 
 /// Takes what is printed on a terminal, so that nobody waits for a reader, until the process has ended.

@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The exit status, or 128 + the signal; none when nobody can tell. For a process that has ended; `process` is its pid and
 /// start time.
-pub(super) fn of(pidfd: BorrowedFd<'_>, process: Option<(u32, u64)>) -> Option<i32> {
+pub fn of(pidfd: BorrowedFd<'_>, process: Option<(u32, u64)>) -> Option<i32> {
     if let Ok(exit) = pidfd::wait(pidfd) {
         return Some(exit.status());
     }
