@@ -65,105 +65,71 @@ pub(super) struct Entered<'a> {
 
 /// One thing to do.
 type Step = fn(&mut Child<'_>) -> Result<(), Failure>;
+/// Things to do, one after the other.
+type Steps = [(&'static str, Step)];
 
 /// What happens with the caller's rights and in his user and pid namespace. No process of a container sees us until the end
 /// of this, unless it shares the host's pid namespace; so what is the caller's is left behind here.
-const BEFORE: &[(&str, Step)] = &[
+const BEFORE: &[&Steps] = &[&[
     ("process", namespaces::leave_the_caller),
     ("control group", namespaces::enter_cgroup),
     ("time namespace", namespaces::clocks),
     ("joining namespaces", namespaces::join),
     ("standard streams", streams::files),
     ("descriptors", program::close_the_callers),
-];
+]];
 
 /// What happens in the namespaces of the container.
-const STEPS: &[(&str, Step)] = &[
-    ("user namespace", namespaces::become_root),
-    ("session", namespaces::session),
-    ("control group namespace", namespaces::unshare_cgroup),
-    ("network", namespaces::loopback),
-    ("names", kernel::names),
-    ("propagation", root::keep_mounts_in),
-    ("root", root::attach),
-    ("mounts", mounts::mounts),
-    ("devices", devices::devices),
-    ("null device", streams::own_null),
-    ("terminal", streams::terminal),
-    ("createRuntime hooks", hooks::create_runtime),
-    ("createContainer hooks", hooks::create_container),
-    ("masked paths", paths::mask),
-    ("read-only paths", paths::make_read_only),
-    ("kernel parameters", kernel::parameters),
-    ("label", kernel::label),
-    ("pivot", root::pivot),
-    ("working directory", program::working_directory),
-    ("root attributes", root::attributes),
-    ("descriptors", program::close_descriptors),
-    ("scheduling", schedule::scheduling),
-    ("limits", credentials::limits),
-    ("bounding set", credentials::bounding_set),
-    ("user", credentials::user),
-    ("no new privileges", credentials::no_new_privileges),
-    ("capabilities", credentials::capabilities),
-    ("program", program::find),
-    ("seccomp", credentials::privileged_seccomp),
-    ("gate", program::gate),
-    ("startContainer hooks", hooks::start_container),
-    ("seccomp", credentials::seccomp),
-    ("exec", program::execute),
+const STEPS: &[&Steps] = &[
+    &[("user namespace", namespaces::become_root), ("session", namespaces::session)],
+    MAKE_ROOT,
+    &[
+        ("terminal", streams::terminal),
+        ("createRuntime hooks", hooks::create_runtime),
+        ("createContainer hooks", hooks::create_container),
+    ],
+    ENTER_ROOT,
+    &[("descriptors", program::close_descriptors)],
+    BECOME_THE_USER,
+    &[
+        ("gate", program::gate),
+        ("startContainer hooks", hooks::start_container),
+        ("seccomp", credentials::seccomp),
+        ("exec", program::execute),
+    ],
 ];
 
 /// The same for who joins the pid namespace of others, up to where he is seen there: whoever has CAP_SYS_PTRACE in it can take
 /// over a process that has the caller's rights, or reach the host's files by way of its root directory. So all that takes
 /// such rights is done before, by a process that is in that namespace only through its children.
-const UNSEEN: &[(&str, Step)] = &[
-    ("process", namespaces::leave_the_caller),
-    ("control group", namespaces::enter_cgroup),
-    ("time namespace", namespaces::clocks),
-    ("joining namespaces", namespaces::join_but_for_pids),
-    ("standard streams", streams::files),
-    ("namespaces", namespaces::unshare),
-    ("control group namespace", namespaces::unshare_cgroup),
-    ("network", namespaces::loopback),
-    ("names", kernel::names),
-    ("propagation", root::keep_mounts_in),
-    ("root", root::attach),
-    ("mounts", mounts::mounts),
-    ("devices", devices::devices),
-    ("null device", streams::own_null),
-    ("terminal", streams::make_terminal),
-    ("masked paths", paths::mask),
-    ("read-only paths", paths::make_read_only),
-    ("kernel parameters", kernel::parameters),
-    ("label", kernel::label),
-    ("pivot", root::pivot),
-    ("working directory", program::working_directory),
-    ("root attributes", root::attributes),
-    ("joining namespaces", namespaces::join_pids),
-    ("descriptors", program::close_descriptors),
-    ("rights", credentials::only_what_is_needed_inside),
+const UNSEEN: &[&Steps] = &[
+    &[
+        ("process", namespaces::leave_the_caller),
+        ("control group", namespaces::enter_cgroup),
+        ("time namespace", namespaces::clocks),
+        ("joining namespaces", namespaces::join_but_for_pids),
+        ("standard streams", streams::files),
+        ("namespaces", namespaces::unshare),
+    ],
+    MAKE_ROOT,
+    &[("terminal", streams::make_terminal)],
+    ENTER_ROOT,
+    &[
+        ("joining namespaces", namespaces::join_pids),
+        ("descriptors", program::close_descriptors),
+        ("rights", credentials::only_what_is_needed_inside),
+    ],
 ];
 
 /// What is left to be done where we are seen.
-const SEEN: &[(&str, Step)] = &[
-    ("session", namespaces::session),
-    ("terminal", streams::control_terminal),
-    ("scheduling", schedule::scheduling),
-    ("limits", credentials::limits),
-    ("bounding set", credentials::bounding_set),
-    ("user", credentials::user),
-    ("no new privileges", credentials::no_new_privileges),
-    ("capabilities", credentials::capabilities),
-    ("program", program::find),
-    ("seccomp", credentials::privileged_seccomp),
-    ("gate", program::gate),
-    ("seccomp", credentials::seccomp),
-    ("exec", program::execute),
+const SEEN: &[&Steps] = &[
+    &[("session", namespaces::session), ("terminal", streams::control_terminal)],
+    BECOME_THE_USER,
+    &[("gate", program::gate), ("seccomp", credentials::seccomp), ("exec", program::execute)],
 ];
 
 /// What happens before a running container is entered. Its processes do not see us yet.
-const BEFORE_ENTERING: &[(&str, Step)] = &[
+const BEFORE_ENTERING: &[&Steps] = &[&[
     ("process", namespaces::leave_the_caller),
     ("oom score", kernel::oom_score),
     ("label", kernel::label),
@@ -174,16 +140,47 @@ const BEFORE_ENTERING: &[(&str, Step)] = &[
     ("standard streams", streams::files),
     ("descriptors", program::close_the_callers),
     ("rights", credentials::only_what_is_needed_inside),
-];
+]];
 
 /// What happens in it.
-const STEPS_INSIDE: &[(&str, Step)] = &[
-    ("session", namespaces::session),
-    ("root", root::open),
+const STEPS_INSIDE: &[&Steps] = &[
+    &[
+        ("session", namespaces::session),
+        ("root", root::open),
+        ("null device", streams::own_null),
+        ("terminal", streams::terminal),
+        ("working directory", program::working_directory),
+        ("descriptors", program::close_descriptors),
+    ],
+    BECOME_THE_USER,
+    &[("seccomp", credentials::seccomp), ("exec", program::execute)],
+];
+
+/// From new namespaces to a root with all that is in it, in a place of its own.
+const MAKE_ROOT: &Steps = &[
+    ("control group namespace", namespaces::unshare_cgroup),
+    ("network", namespaces::loopback),
+    ("names", kernel::names),
+    ("propagation", root::keep_mounts_in),
+    ("root", root::attach),
+    ("mounts", mounts::mounts),
+    ("devices", devices::devices),
     ("null device", streams::own_null),
-    ("terminal", streams::terminal),
+];
+
+/// What is hidden in it, and the change to it.
+const ENTER_ROOT: &Steps = &[
+    ("masked paths", paths::mask),
+    ("read-only paths", paths::make_read_only),
+    ("kernel parameters", kernel::parameters),
+    ("label", kernel::label),
+    ("pivot", root::pivot),
     ("working directory", program::working_directory),
-    ("descriptors", program::close_descriptors),
+    ("root attributes", root::attributes),
+];
+
+/// Everything but the program's own rights is given up.
+const BECOME_THE_USER: &Steps = &[
     ("scheduling", schedule::scheduling),
     ("limits", credentials::limits),
     ("bounding set", credentials::bounding_set),
@@ -192,8 +189,6 @@ const STEPS_INSIDE: &[(&str, Step)] = &[
     ("capabilities", credentials::capabilities),
     ("program", program::find),
     ("seccomp", credentials::privileged_seccomp),
-    ("seccomp", credentials::seccomp),
-    ("exec", program::execute),
 ];
 
 impl Child<'_> {
@@ -216,7 +211,7 @@ impl Child<'_> {
         self.go_on_in_a_sibling(BEFORE_ENTERING, Namespaces::empty(), STEPS_INSIDE)
     }
 
-    fn go_on_in_a_sibling(&mut self, before: &[(&str, Step)], namespaces: Namespaces, steps: &[(&str, Step)]) -> u8 {
+    fn go_on_in_a_sibling(&mut self, before: &[&Steps], namespaces: Namespaces, steps: &[&Steps]) -> u8 {
         if !self.all_done(before) {
             return 1;
         }
@@ -234,8 +229,8 @@ impl Child<'_> {
         }
     }
 
-    fn run(&mut self, lists: &[&[(&str, Step)]]) -> u8 {
-        for steps in lists {
+    fn run(&mut self, parts: &[&[&Steps]]) -> u8 {
+        for steps in parts {
             if !self.all_done(steps) {
                 return 1;
             }
@@ -243,8 +238,8 @@ impl Child<'_> {
         unreachable!("the last step is the exec, which comes back with an error if at all")
     }
 
-    fn all_done(&mut self, steps: &[(&str, Step)]) -> bool {
-        for (name, step) in steps {
+    fn all_done(&mut self, steps: &[&Steps]) -> bool {
+        for (name, step) in steps.iter().copied().flatten() {
             if let Err(failure) = step(self) {
                 self.channel.complain(name, &failure);
                 return false;

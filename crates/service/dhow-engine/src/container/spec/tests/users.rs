@@ -5,10 +5,11 @@ use super::super::users::{Identity, UserError, find, home, home_of, resolve_user
 use super::{Scratch, strings};
 use dhow_sys::tree::Tree;
 use proptest::prelude::*;
-use std::path::Path;
 
 #[path = "../../../../../../../fuzz/checks/users.rs"]
 mod checks;
+#[path = "../../../../../../../fuzz/checks/replay.rs"]
+mod replay;
 
 const PASSWD: &str = "\
 root:x:0:0:root user:/root:/bin/bash
@@ -174,16 +175,7 @@ fn a_root_is_not_left_and_nothing_but_files_is_opened() {
 /// The inputs that fuzzing found worth keeping, with the checks of the fuzz target itself.
 #[test]
 fn corpus() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../fuzz/corpus/users");
-    let mut count = 0;
-    for file in std::fs::read_dir(&folder).unwrap() {
-        let path = file.unwrap().path();
-        let input = std::fs::read(&path).unwrap();
-        let outcome = std::panic::catch_unwind(|| checks::check(&input));
-        assert!(outcome.is_ok(), "{}", path.display());
-        count += 1;
-    }
-    assert!(count >= 20, "{} holds only {count} inputs", folder.display());
+    replay::replay("users", 20, checks::check);
 }
 
 proptest! {
