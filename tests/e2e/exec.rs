@@ -185,6 +185,11 @@ fn top_needs_no_program_of_the_host() {
             all.filter(|(n, _)| *n != 4).map(|(_, word)| word.to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(words(&by_ps[1]), words(&lines[1]));
+        // Whatever these options would show by themselves.
+        let of_these = box_.dhow(&["top", "cc", "-o", "pid,args"]).lines();
+        assert_eq!(words(&of_these[1]), [box_.shown("cc", "{{.State.Pid}}").as_str(), "sleep", "1000"]);
+        // And some go with no list of processes.
+        assert_eq!(box_.dhow(&["top", "cc", "aux"]).lines().len(), 2);
     }
 }
 

@@ -77,6 +77,10 @@ impl Report<'_> {
             let mut values: Vec<f64> = samples.iter().map(|sample| figure.of(sample)).collect();
             values.sort_by(f64::total_cmp);
             let (Some(median), Some(min)) = (values.get(values.len() / 2), values.first()) else { continue };
+            // A case need not have every figure.
+            if *median == 0.0 {
+                continue;
+            }
             let first = *first.get_or_insert(*median);
             println!("  {name:width$}  {median:>10.3} {min:>10.3} {:>4} {:>7.2}x", values.len(), median / first);
         }

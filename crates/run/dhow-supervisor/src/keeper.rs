@@ -30,6 +30,7 @@ use crate::supervise::{OOM_SCORE, Talk, enter_group, settle_in, take_standard_in
 use crate::wire::{self, Message};
 use dhow_runtime::cgroup::Hierarchies;
 use rustix::fs::Mode;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serve::Keeper;
 use std::ffi::OsString;
@@ -40,6 +41,8 @@ use std::sync::atomic::AtomicBool;
 
 const LOCK: &str = "keeper.lock";
 const SOCKET: &str = "keeper.sock";
+/// The version of [`Order`] and [`Post`].
+const VERSION: u32 = 1;
 
 /// What is to be done with descriptors: the payload of [`Message::Keep`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -63,11 +66,31 @@ pub(crate) struct Order {
 impl Order {
     /// From keeper to keeper: somebody for whom nothing is kept.
     fn nothing(descriptors: usize, asks: bool) -> Order {
-        Order { version: 1, supervise: Vec::new(), descriptors, shared: 0, connected: true, asks }
+        Order { version: VERSION, supervise: Vec::new(), descriptors, shared: 0, connected: true, asks }
     }
 
     pub(crate) fn new(plan: &KeeperPlan, descriptors: usize, shared: usize) -> Order {
-        Order { version: 1, supervise: plan.supervise.clone(), descriptors, shared, connected: false, asks: false }
+        Order {
+            version: VERSION,
+            supervise: plan.supervise.clone(),
+            descriptors,
+            shared,
+            connected: false,
+            asks: false,
+        }
+    }
+}
+
+/// Reads an order or a post, of a version that is understood.
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
+    // The version first: the rest of a later one may not even parse.
+    #[derive(Deserialize)]
+    struct Version {
+        version: u32,
+    }
+    match serde_json::from_slice::<Version>(bytes)?.version {
+        1..=VERSION => Ok(serde_json::from_slice(bytes)?),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "an order of a later version")),
     }
 }
 
@@ -107,7 +130,7 @@ fn begin() -> io::Result<Keeper> {
     talk.wait()?;
     match talk.inbox.next()? {
         Some(Message::Keep(bytes)) => {
-            let post: Post = serde_json::from_slice(bytes)?;
+            let post: Post = read(bytes)?;
             if let (Some(path), Ok(on)) = (&post.group, Hierarchies::detect())
                 && let Ok(Some(group)) = enter_group(&on, path)
             {
@@ -122,5 +145,22 @@ fn begin() -> io::Result<Keeper> {
             succession::take_up(talk)
         }
         _ => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_of_a_later_version_is_refused_whatever_is_in_it() {
+        let plan = KeeperPlan { dir: "/run/x".into(), supervise: vec!["dhow".into()], keep: Vec::new() };
+        let order = Order::new(&plan, 7, 2);
+        let back: Order = read(&serde_json::to_vec(&order).unwrap()).unwrap();
+        assert_eq!((back.descriptors, back.shared, back.supervise), (7, 2, plan.supervise));
+        for later in [&br#"{"version":2,"new":[]}"#[..], br#"{"version":0}"#] {
+            assert_eq!(read::<Order>(later).unwrap_err().to_string(), "an order of a later version");
+        }
+        assert_eq!(read::<Post>(b"{}").unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 }

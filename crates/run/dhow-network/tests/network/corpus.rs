@@ -3,9 +3,9 @@
 #[path = "../../../../../fuzz/checks/network.rs"]
 mod checks;
 #[path = "../../../../../fuzz/checks/near.rs"]
-mod near;
+pub(crate) mod near;
 #[path = "../../../../../fuzz/checks/replay.rs"]
-mod replay;
+pub(crate) mod replay;
 
 #[test]
 fn parsers_agree_on_the_corpus_and_what_is_near_it() {

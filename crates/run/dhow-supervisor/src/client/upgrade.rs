@@ -29,7 +29,8 @@ pub enum Upgraded {
 /// It executes itself anew with everything that it holds. The container does not notice, nor does who is attached.
 ///
 /// # Errors
-/// Of the conversation: `TimedOut` when there is no answer for 10 s, and it may go on as `program` later then; why the program could not be executed, the old one goes on then.
+/// Of the conversation: `TimedOut` when there is no answer for 10 s, and it may go on as `program` later then; why the program
+/// could not be executed, and the old one goes on.
 pub fn upgrade(run_dir: &Path, program: BorrowedFd<'_>) -> Result<Upgraded, ClientError> {
     match connect_within(run_dir, Some(PATIENCE)) {
         Ok(socket) => ask_to_upgrade(socket, program),

@@ -1,6 +1,6 @@
 //! Reaching the keeper: connecting to it, and starting one where there is none.
 
-use super::{LOCK, Post, SOCKET};
+use super::{LOCK, Post, SOCKET, VERSION};
 use crate::client::{ClientError, Upgraded, ask_to_upgrade};
 use crate::plan::KeeperPlan;
 use crate::supervise::{address, listen_as, open_directory, without_environment};
@@ -62,7 +62,7 @@ fn lock(directory: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
 fn start(plan: &KeeperPlan, group: Option<&Path>, lock: &OwnedFd) -> io::Result<u32> {
     let listener = listen_as(&plan.dir, SOCKET, BACKLOG)?;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    let post = Post { version: 1, dir: plan.dir.clone(), group: group.map(Path::to_owned) };
+    let post = Post { version: VERSION, dir: plan.dir.clone(), group: group.map(Path::to_owned) };
     let post = serde_json::to_vec(&post)?;
     passing::send(ours.as_fd(), &Message::Keep(&post).to_bytes(), &[lock.as_fd(), listener.as_fd()])?;
     // What we run from is on a read-only mount already.

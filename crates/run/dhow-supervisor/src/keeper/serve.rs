@@ -299,7 +299,7 @@ impl Entry {
         while let Some(message) = self.inbox.next()? {
             match message {
                 Message::Keep(bytes) => {
-                    let order: Order = serde_json::from_slice(bytes)?;
+                    let order: Order = super::read(bytes)?;
                     if order.descriptors > self.came.len() {
                         return Err(io::ErrorKind::InvalidData.into());
                     }

@@ -101,13 +101,13 @@ pub(super) fn take_up(mut talk: Talk) -> io::Result<Keeper> {
         };
         match (talk.inbox.next()?, &mut keeper) {
             (Some(Message::Keep(bytes)), None) => {
-                let post: Post = serde_json::from_slice(bytes)?;
+                let post: Post = super::read(bytes)?;
                 let mut came = take(2, &mut talk.descriptors)?;
                 let (lock, listener) = came.next().zip(came.next()).ok_or(io::ErrorKind::InvalidData)?;
                 keeper = Some(Keeper::new(post, lock, listener)?);
             }
             (Some(Message::Keep(bytes)), Some(keeper)) => {
-                let order: Order = serde_json::from_slice(bytes)?;
+                let order: Order = super::read(bytes)?;
                 let mut came = take(order.descriptors, &mut talk.descriptors)?;
                 let connection = if order.connected { came.next() } else { None };
                 let kept: Vec<OwnedFd> = came.collect();

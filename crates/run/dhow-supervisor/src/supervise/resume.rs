@@ -258,6 +258,7 @@ pub(super) fn take_up(mut descriptors: Vec<OwnedFd>, keeper: Option<OwnedFd>) ->
         input,
         peer,
         listener,
+        full_until: None,
         clients,
         log,
         slate,

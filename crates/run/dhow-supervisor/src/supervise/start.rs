@@ -82,9 +82,9 @@ impl Made {
 /// Starts the container that the launcher asks for. None when it did not come to that; the launcher knows why.
 pub(super) fn launch(mut talk: Talk, streams: u8) -> Option<Watch> {
     let mut made = Made::default();
-    let brought = hear_plan(&mut talk, streams).and_then(|plan| Ok((bring_up(&mut talk, &plan, &mut made)?, plan)));
+    let brought = hear_plan(&mut talk, streams).and_then(|plan| bring_up(&mut talk, &plan, &mut made));
     let failure = match brought {
-        Ok((up, plan)) => match release(&mut talk, up, &plan) {
+        Ok(up) => match release(&mut talk, up) {
             Ok(watch) => return Some(introduce(watch, talk, streams)),
             Err(quit) => quit,
         },
@@ -170,6 +170,7 @@ pub(super) fn watch(brief: Brief, pidfd: OwnedFd, listener: OwnedFd, stdio: Ours
         input: stdio.input,
         peer: stdio.peer,
         listener,
+        full_until: None,
         clients: Vec::new(),
         log: None,
         slate: Slate::new()?,
@@ -188,7 +189,7 @@ pub(super) fn watch(brief: Brief, pidfd: OwnedFd, listener: OwnedFd, stdio: Ours
 }
 
 /// Opens the gate once the launcher says so. From here on the container goes on without us.
-fn release(talk: &mut Talk, up: Up, _plan: &Plan) -> Result<Watch, Quit> {
+fn release(talk: &mut Talk, up: Up) -> Result<Watch, Quit> {
     let Up { waiting, mut watch } = up;
     watch.keep();
     let outcome = wait_for_go(talk).and_then(|()| {

@@ -63,6 +63,7 @@ fn supervise(name: &str, script: &str, stdin: Stdin) -> Plain {
         input: Some(Input::new(non_blocking(child.stdin.take().unwrap())).unwrap()),
         peer: None,
         listener: listen(&directory).unwrap(),
+        full_until: None,
         clients: Vec::new(),
         log: Some(Writer::open(&log).unwrap()),
         lock: None,

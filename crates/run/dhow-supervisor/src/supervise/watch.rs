@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 /// Bytes taken in from a client at once.
 const HEARD: usize = 16 * 1024;
-/// How often a log that could not be written is tried again when there is no output.
+/// How often a log that could not be written is tried again when there is no output, and to let in who could not be.
 const RETRY: Duration = Duration::from_secs(1);
 /// How long a container has to have run before the memory of its start is given up. Most that end soon do so before.
 const SETTLED: Duration = Duration::from_millis(500);
@@ -102,6 +102,8 @@ pub(super) struct Watch {
     /// a moment.
     pub(super) peer: Option<OwnedFd>,
     pub(super) listener: OwnedFd,
+    /// Until when nobody is let in.
+    pub(super) full_until: Option<Instant>,
     pub(super) clients: Vec<Client>,
     pub(super) log: Option<Writer>,
     pub(super) slate: Slate,
@@ -243,16 +245,19 @@ impl Watch {
         let keeper =
             self.keeping.as_ref().and_then(Keeping::due).map(|due| due.saturating_duration_since(Instant::now()));
         let grace = (self.expected > 0).then(|| self.grace.saturating_duration_since(Instant::now()));
-        held.into_iter().chain(lean).chain(keeper).chain(grace).min()
+        let full = self.full_until.map(|until| until.saturating_duration_since(Instant::now()));
+        held.into_iter().chain(lean).chain(keeper).chain(grace).chain(full).min()
     }
 
     fn wait(&mut self, settled: Instant) -> io::Result<Ready> {
         let waiting = self.is_waiting();
+        self.full_until = self.full_until.filter(|until| *until > Instant::now());
         let paused = waiting || self.is_paused();
         let listen = self.input.as_ref().is_none_or(Input::has_room);
         let mut fds = Vec::with_capacity(4 + self.sources.len() + self.clients.len());
         fds.push(PollFd::new(&self.pidfd, if waiting { PollFlags::empty() } else { PollFlags::IN }));
-        fds.push(PollFd::new(&self.listener, PollFlags::IN));
+        let let_in = if self.full_until.is_some() { PollFlags::empty() } else { PollFlags::IN };
+        fds.push(PollFd::new(&self.listener, let_in));
         let keeper = self.keeping.as_ref().and_then(|keeping| keeping.connection.as_ref());
         fds.extend(keeper.map(|connection| PollFd::new(connection, PollFlags::IN | PollFlags::RDHUP)));
         let input = self.input.as_ref().filter(|input| input.pending() > 0 || self.peer.is_none());
@@ -491,7 +496,17 @@ impl Watch {
 
     pub(super) fn accept(&mut self) {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        while let Ok(socket) = rustix::net::accept_with(&self.listener, flags) {
+        loop {
+            let socket = match rustix::net::accept_with(&self.listener, flags) {
+                Ok(socket) => socket,
+                Err(Errno::INTR | Errno::CONNABORTED) => continue,
+                Err(Errno::AGAIN) => return,
+                // No descriptor is left, for one. Who waits goes on waiting.
+                Err(_) => {
+                    self.full_until = Some(Instant::now() + RETRY);
+                    return;
+                }
+            };
             // The directory keeps others out; this holds even when somebody opened it up.
             let peer = rustix::net::sockopt::socket_peercred(&socket).map(|credentials| credentials.uid);
             if peer.is_ok_and(|uid| uid == rustix::process::geteuid()) {

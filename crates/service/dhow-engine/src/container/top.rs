@@ -1,6 +1,7 @@
 //! `top`: the processes of a container. Without options, as `ps -ef` would show them, read here (`top/processes.rs`): a
-//! host need not have `ps(1)`. With options by the host's `ps`, as docker does it: it shows everything, and what is not the
-//! container's is left out. Pids are the host's.
+//! host need not have `ps(1)`. With options by the host's `ps`, as docker does it: asked for the container's
+//! processes, or, where the options do not go with that, for whatever it shows, and what is not the container's is left out.
+//! Pids are the host's.
 
 mod processes;
 
@@ -11,7 +12,7 @@ use crate::{Engine, EngineError};
 use dhow_runtime::status::Status;
 use dhow_state::Timestamp;
 use std::collections::BTreeSet;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 /// The titles of columns, and one row for each process.
 pub type Table = (Vec<String>, Vec<Vec<String>>);
@@ -35,9 +36,11 @@ pub fn top(
     if arguments.is_empty() {
         return processes::table(&pids, engine.now(), moment);
     }
-    let mut command = Command::new("ps");
-    command.args(arguments);
-    let output = command.stdin(Stdio::null()).output().map_err(|e| EngineError::io("run", "ps", e))?;
+    let of_these = pids.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+    let mut output = ps(arguments, Some(&of_these))?;
+    if !output.status.success() {
+        output = ps(arguments, None)?;
+    }
     if !output.status.success() {
         return Err(EngineError::Invalid {
             problem: format!("ps: {}", String::from_utf8_lossy(&output.stderr).trim()),
@@ -45,6 +48,12 @@ pub fn top(
         });
     }
     table(&String::from_utf8_lossy(&output.stdout), &pids)
+}
+
+fn ps(arguments: &[String], pids: Option<&str>) -> Result<Output, EngineError> {
+    let mut command = Command::new("ps");
+    command.args(arguments).args(pids.map(|pids| format!("-q{pids}")));
+    command.stdin(Stdio::null()).output().map_err(|e| EngineError::io("run", "ps", e))
 }
 
 /// The lines of these processes, in columns; the last one takes all words that are left.

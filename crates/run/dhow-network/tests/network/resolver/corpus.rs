@@ -1,13 +1,10 @@
 //! The inputs kept for fuzzing, with the check of the fuzz target; and every such input with a byte changed, cut or put in.
 
+use crate::corpus::{near, replay};
 use dhow_network::resolver::message;
 
 #[path = "../../../../../../fuzz/checks/dns.rs"]
 mod checks;
-#[path = "../../../../../../fuzz/checks/near.rs"]
-mod near;
-#[path = "../../../../../../fuzz/checks/replay.rs"]
-mod replay;
 
 pub(crate) use checks::check;
 
