@@ -54,12 +54,12 @@ fn stop_kills_what_does_not_listen_after_its_grace_time() {
     box_.says("ss", "up");
     let start = Instant::now();
     box_.dhow(&["stop", "-t", "1", "ss"]).ok();
-    assert!((Duration::from_millis(900)..Duration::from_secs(6)).contains(&start.elapsed()), "{:?}", start.elapsed());
+    assert!((Duration::from_millis(900)..Duration::from_secs(9)).contains(&start.elapsed()), "{:?}", start.elapsed());
     assert_eq!(box_.shown("ss", "{{.State.ExitCode}}"), "137");
     box_.dhow(&["start", "ss"]).ok();
     let start = Instant::now();
     box_.dhow(&["stop", "-s", "KILL", "ss"]).ok();
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(9), "{:?}", start.elapsed());
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 pub(crate) const ALL: Streams = Streams { stdin: true, stdout: true, stderr: true };
 pub(crate) const NONE: Streams = Streams { stdin: false, stdout: false, stderr: false };
@@ -137,7 +138,7 @@ impl Drop for Container {
         }
         // The last to leave; with somebody in it, or below it, it stays.
         until("the supervisor to end", || !self.is_supervised());
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(10));
         let _ = remove_empty(&groups().join("supervisors"));
         let _ = remove_empty(&groups());
     }
@@ -151,15 +152,13 @@ fn remove_empty(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Waits for a condition.
+/// Waits for a condition: three times as long as a supervisor takes its time anywhere.
 pub(crate) fn until(what: &str, condition: impl Fn() -> bool) {
-    for _ in 0..2000 {
-        if condition() {
-            return;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(5));
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited for {what} in vain");
+        std::thread::sleep(Duration::from_millis(5));
     }
-    panic!("waited for {what} in vain");
 }
 
 /// What came out of an attached client: how it ended, stdout, stderr.

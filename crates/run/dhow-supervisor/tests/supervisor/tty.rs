@@ -9,6 +9,7 @@ use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// A person at a terminal: what he types goes in at the master, what he sees comes out there.
 struct Person {
@@ -56,13 +57,11 @@ impl Person {
     }
 
     fn sees(&self, text: &str) {
-        for _ in 0..2000 {
-            if self.seen.lock().unwrap().contains(text) {
-                return;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(5));
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !self.seen.lock().unwrap().contains(text) {
+            assert!(Instant::now() < deadline, "never saw {text:?}, but {:?}", self.seen.lock().unwrap());
+            std::thread::sleep(Duration::from_millis(5));
         }
-        panic!("never saw {text:?}, but {:?}", self.seen.lock().unwrap());
     }
 
     fn types(&mut self, keys: &str) {
@@ -98,7 +97,7 @@ fn a_shell_is_used_left_and_come_back_to() {
     // Ctrl-C ends what runs in the foreground, and not us.
     person.types("sleep 1000; echo status $?\r");
     person.sees("status $?\r\n");
-    std::thread::sleep(std::time::Duration::from_millis(50));
+    std::thread::sleep(Duration::from_millis(50));
     person.types("\x03");
     person.sees("# ");
     person.types("echo still $((20+3)) here\r");
@@ -106,14 +105,14 @@ fn a_shell_is_used_left_and_come_back_to() {
 
     // Detach, in two reads; the terminal is as it was before.
     person.types("\x10");
-    std::thread::sleep(std::time::Duration::from_millis(20));
+    std::thread::sleep(Duration::from_millis(20));
     person.types("\x11");
     assert_eq!(person.end(), End::Detached);
     assert!(!person.is_raw());
     assert!(container.is_supervised());
 
     // After half a second it is the same supervisor in a fresh memory.
-    std::thread::sleep(std::time::Duration::from_millis(700));
+    std::thread::sleep(Duration::from_millis(700));
     person.attach(container.connect(ALL));
     person.types("echo back $((4*25))\r");
     person.sees("back 100\r\n");

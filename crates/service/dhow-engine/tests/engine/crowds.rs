@@ -125,7 +125,7 @@ fn all_come_back<T: Send + 'static>(
     }
     beside();
     let back = (0..count).map(|n| {
-        let one = back.recv_timeout(Duration::from_secs(20));
+        let one = back.recv_timeout(Duration::from_secs(60));
         one.unwrap_or_else(|_| panic!("{what}: only {n} of {count} came back"))
     });
     back.collect()

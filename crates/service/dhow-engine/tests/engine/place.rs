@@ -12,7 +12,7 @@ use std::io::{Read as _, Seek as _};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 pub(crate) const IMAGE: &str = "busybox";
 
@@ -224,13 +224,11 @@ pub(crate) fn read(file: &mut File) -> String {
 
 /// Waits until something is so, for it comes about in another process.
 pub(crate) fn until(what: &str, mut so: impl FnMut() -> bool) {
-    for _ in 0..2000 {
-        if so() {
-            return;
-        }
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !so() {
+        assert!(Instant::now() < deadline, "it never came about: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
-    panic!("it never came about: {what}");
 }
 
 /// A root filesystem with busybox.
