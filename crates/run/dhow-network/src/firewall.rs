@@ -33,6 +33,7 @@
 //! ```
 
 mod encode;
+pub mod inside;
 mod inspect;
 mod plan;
 pub mod ruleset;
@@ -85,7 +86,14 @@ impl Firewall {
     /// # Errors
     /// What the kernel says, and about what. Nothing is changed then.
     pub fn rebuild(&mut self, plan: &Plan) -> Result<(), NetworkError> {
-        let ruleset = plan.ruleset();
+        self.replace(&plan.ruleset())
+    }
+
+    /// The same with any rules of ours, whatever the table is called in them.
+    ///
+    /// # Errors
+    /// As [`Firewall::rebuild`].
+    pub fn replace(&mut self, ruleset: &Ruleset) -> Result<(), NetworkError> {
         let table = &self.table;
         let mut transaction = Transaction::begin(None);
         // A table that is not there cannot be deleted; one that is there can be made all the same.

@@ -112,6 +112,7 @@ pub(crate) fn join(id: &str, networks: &[&str], upstreams: &[Upstream]) -> Join 
         listeners: 0,
         container: 0,
         host: 0,
+        process: false,
     }
 }
 
