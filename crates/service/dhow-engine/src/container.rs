@@ -76,7 +76,13 @@ use dhow_state::ContainerRow;
 use std::path::{Path, PathBuf};
 
 /// This very program, whatever became of its file: supervisors and stand-ins are started from it.
-const PROGRAM: &str = "/proc/self/exe";
+pub(crate) const PROGRAM: &str = "/proc/self/exe";
+
+/// The control group of all supervisors, their keeper and the resolvers of a store: nobody can remove the group that he is
+/// in, so they share one.
+pub(crate) fn supervisors_group(store: &str) -> PathBuf {
+    format!("dhow/{store}/supervisors").into()
+}
 
 /// Where the spec of the last start is kept.
 fn config_path(dir: &Path) -> PathBuf {

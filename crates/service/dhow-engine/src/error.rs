@@ -1,5 +1,7 @@
 //! Errors of use cases.
 
+use dhow_network::NetworkError;
+use dhow_network::resolver::control::ControlError;
 use dhow_rootfs::RootfsError;
 use dhow_rootfs::snapshots::SnapshotError;
 use dhow_runtime::RuntimeError;
@@ -111,6 +113,12 @@ pub enum EngineError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// Links, addresses, routes, the firewall.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// The resolver of a network.
+    #[error(transparent)]
+    Resolver(#[from] ControlError),
     /// The runtime.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -184,6 +192,8 @@ impl Classify for EngineError {
             EngineError::Start { .. } => Kind::Internal,
             EngineError::Conflict { .. } => Kind::Conflict,
             EngineError::BadContainer { .. } => Kind::Corrupt,
+            EngineError::Network(e) => e.kind(),
+            EngineError::Resolver(_) => Kind::Internal,
             EngineError::Runtime(e) => e.kind(),
             EngineError::Client(ClientError::Runtime(e)) => e.kind(),
             EngineError::Client(ClientError::NotRunning) => Kind::Conflict,
@@ -206,6 +216,7 @@ impl Classify for EngineError {
         match self {
             EngineError::NoSuchImage(_) => Some("list what there is with: dhow images".into()),
             EngineError::NoSuchContainer(_) => Some("list what there is with: dhow ps -a".into()),
+            EngineError::Network(e) => e.hint(),
             EngineError::Conflict { hint, .. } => hint.clone(),
             EngineError::Snapshot(e) => e.hint(),
             EngineError::Runtime(e) => e.hint(),

@@ -35,7 +35,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockop
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -84,7 +84,7 @@ pub enum Request {
 }
 
 /// How a resolver is to run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begin {
     /// [`VERSION`].
     pub version: u32,
@@ -92,12 +92,15 @@ pub struct Begin {
     pub user: u32,
     /// How many milliseconds it stays without containers and connections; none: for ever.
     pub linger: Option<u64>,
+    /// The control group it enters, relative to the root of the hierarchies; none: it stays where it was started.
+    #[serde(default)]
+    pub group: Option<PathBuf>,
 }
 
 impl Begin {
     /// As a resolver of dhow's runs.
     pub fn usual() -> Begin {
-        Begin { version: VERSION, user: NOBODY_ELSE, linger: Some(LINGER) }
+        Begin { version: VERSION, user: NOBODY_ELSE, linger: Some(LINGER), group: None }
     }
 }
 

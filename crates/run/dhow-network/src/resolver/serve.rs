@@ -11,6 +11,7 @@ use super::control::{Begin, PACKET_MAX, Reply, Request, VERSION};
 use super::zone::{Zone, ZoneError};
 use super::{confine, message};
 use client::Client;
+use dhow_runtime::cgroup::{Cgroup, Hierarchies};
 use dhow_sys::passing;
 use requests::Connection;
 use rustix::event::{Timespec, epoll};
@@ -66,8 +67,23 @@ fn begin(socket: &OwnedFd) -> Result<(Begin, u32), String> {
         _ => return Err("the first request has to be to begin".to_owned()),
     };
     let owner = rustix::process::geteuid().as_raw();
+    leave_the_caller(&begin);
     confine::confine(begin.user).map_err(|error| requests::chain(&error))?;
     Ok((begin, owner))
+}
+
+/// The end of the session that we were started in is not ours, nor are its group, priority or terminal. What cannot be
+/// left does no harm.
+fn leave_the_caller(begin: &Begin) {
+    let _ = rustix::process::setsid();
+    let _ = rustix::thread::set_name(c"dhow-resolver");
+    dhow_sys::inherited::leave_behind();
+    if let Some(path) = &begin.group
+        && let Ok(on) = Hierarchies::detect()
+        && let Ok(group) = Cgroup::shared(&on, path)
+    {
+        let _ = group.join();
+    }
 }
 
 /// What an event is about.

@@ -234,7 +234,7 @@ fn prepare(
 fn spec_of(engine: &Engine, container: &Container, root: &root::Root) -> Result<Spec, EngineError> {
     let host = Host::new(super::unified());
     spec::make_sources(&container.host)?;
-    let files = files::write(engine, container, &host)?;
+    let files = files::write(engine, container, &host, &[])?;
     let inside = root.mount.as_fd();
     let user = spec::resolve_user(inside, container.config.user.as_deref(), &container.host.group_add)?;
     let home = spec::home(inside, user.uid());
@@ -280,8 +280,7 @@ pub(super) fn plan(
         spec,
         docker_filter,
         cgroup: Some(container.cgroup.clone()),
-        // One for all of them: nobody can remove the group that he is in.
-        supervisor_cgroup: Some(format!("dhow/{}/supervisors", engine.state.store_id()).into()),
+        supervisor_cgroup: Some(super::supervisors_group(engine.state.store_id())),
         run_dir,
         log: container.log_path.clone().map(|path| LogPlan { path, max_size, max_files }),
         terminal: config.tty.then_some(size),

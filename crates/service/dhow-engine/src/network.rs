@@ -1,0 +1,3 @@
+//! Networks, one verb per file.
+
+pub mod names;
