@@ -14,6 +14,7 @@
 //!     Firewall::change(ports)     a container starts or ends, its ports change: elements of maps, nothing else
 //!     Firewall::inspect(plan)     what differs from the plan
 //!     Firewall::remove()          the last network has gone
+//!     Watch::hear()               somebody else has taken it apart
 //! ```
 //!
 //! Networks and ports are decided under the caller's lock: `rebuild` puts what its plan says in place of all that is
@@ -38,10 +39,12 @@ mod inspect;
 mod plan;
 pub mod ruleset;
 mod transaction;
+mod watch;
 
 pub use inspect::Difference;
 pub use plan::{Network, Plan};
 pub use ruleset::Ruleset;
+pub use watch::Watch;
 
 use crate::NetworkError;
 use crate::netlink::{Failure, Protocol, Socket};

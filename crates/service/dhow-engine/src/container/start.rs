@@ -14,7 +14,7 @@ use super::exited::{End, Recorded, record};
 use super::files;
 use super::join;
 use super::process;
-use super::request::{HostConfig, Seccomp};
+use super::request::{HostConfig, Namespace, Seccomp};
 use super::resolve::{again, find_settled};
 use super::root;
 use super::sealed;
@@ -22,13 +22,14 @@ use super::settle;
 use super::spec::{self, Host};
 use super::stored::{Stored, moved, status, view};
 use super::view::Container;
+use crate::network::names::RESOLVE;
 use crate::{Engine, EngineError};
 use dhow_rootfs::snapshots::Stack;
 use dhow_runtime::RuntimeError;
 use dhow_runtime::status::{Action, Status};
 use dhow_state::{ContainerRow, ContainerState, Durability, ObjectKind};
 use dhow_supervisor::client::{ClientError, Connection, Launcher, Streams, Waiting};
-use dhow_supervisor::plan::{KeeperPlan, LogPlan, Plan, Stdin, VERSION};
+use dhow_supervisor::plan::{KeeperPlan, LogPlan, NetworksPlan, Plan, Stdin, VERSION};
 use dhow_sys::process::ProcessIdentity;
 use oci_spec::runtime::{Capability, Spec};
 use std::collections::HashSet;
@@ -287,7 +288,7 @@ pub(super) fn plan(
         stdin,
         join: Vec::new(),
         exited: words.iter().map(|word| OsString::from(*word)).collect(),
-        keeper: Some(keeper(engine)),
+        keeper: Some(keeper(engine, host)),
     })
 }
 
@@ -303,10 +304,33 @@ fn without_docker_filter(spec: &mut Spec, host: &HostConfig) -> Option<HashSet<C
 }
 
 /// The keeper of all containers of the store.
-fn keeper(engine: &Engine) -> KeeperPlan {
+fn keeper(engine: &Engine, host: &HostConfig) -> KeeperPlan {
     // What a process list shows in front.
     let words = |words: [&str; 2]| ["dhow"].into_iter().chain(words).map(OsString::from).collect();
-    KeeperPlan { dir: engine.state.run_dir().to_owned(), supervise: words(SUPERVISE), keep: words(KEEP) }
+    KeeperPlan {
+        dir: engine.state.run_dir().to_owned(),
+        supervise: words(SUPERVISE),
+        keep: words(KEEP),
+        networks: (host.network == Namespace::Networks).then(|| NetworksPlan {
+            resolve: words(RESOLVE),
+            table: dhow_network::firewall::table_name(engine.state.store_id()),
+            reload: reload(engine),
+        }),
+    }
+}
+
+/// How the keeper has our firewall table made anew.
+fn reload(engine: &Engine) -> Vec<OsString> {
+    let words: [&OsStr; 7] = [
+        OsStr::new("dhow"),
+        OsStr::new("--root"),
+        engine.state.root().as_os_str(),
+        OsStr::new("--runroot"),
+        engine.state.run_root().as_os_str(),
+        OsStr::new("internal"),
+        OsStr::new("reload"),
+    ];
+    words.map(OsStr::to_owned).to_vec()
 }
 
 /// Writes down who it is that waits at the gate.

@@ -40,6 +40,7 @@ mod resolver;
 mod zone;
 
 pub use mend::mend;
+pub(crate) use resolver::RESOLVE;
 pub use zone::of;
 
 use crate::container::request::HostConfig;

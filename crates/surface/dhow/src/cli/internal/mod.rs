@@ -14,6 +14,7 @@ pub(super) fn run(globals: &Globals, words: &[OsString]) -> Ended {
     let rest = words.get(2..).unwrap_or_default();
     match words.get(1).and_then(|w| w.to_str()) {
         Some("supervise") => Ok(dhow_supervisor::supervise::supervise()),
+        Some("resolve") => Ok(dhow_network::resolver::serve()),
         Some("keep") => Ok(dhow_supervisor::keeper::keep()),
         Some("again") => again::run(globals, rest),
         // A command that goes on alone: it is called as it was typed.
