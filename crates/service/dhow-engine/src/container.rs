@@ -50,7 +50,9 @@ pub mod view;
 mod wait;
 
 pub use again::again;
+pub(crate) use again::send_to_release;
 pub use attach::{attach, reattach};
+pub(crate) use create::random_id;
 pub use create::{Created, create};
 pub use exec::{Detached, ExecRequest, exec, exec_detached, exec_ended, hold};
 pub use exited::exited;
@@ -84,7 +86,7 @@ fn config_path(dir: &Path) -> PathBuf {
 }
 
 /// Random bytes.
-fn random<const N: usize>() -> Result<[u8; N], EngineError> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], EngineError> {
     let mut bytes = [0; N];
     // Up to 256 bytes come whole or not at all (getrandom(2)).
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())
