@@ -51,6 +51,7 @@ mod wait;
 
 pub use again::again;
 pub use attach::{attach, reattach};
+pub(crate) use create::id;
 pub use create::{Created, create};
 pub use exec::{Detached, ExecRequest, exec, exec_detached, exec_ended, hold};
 pub use exited::exited;

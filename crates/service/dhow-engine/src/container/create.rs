@@ -149,7 +149,7 @@ fn source(root: &RootSource) -> Result<RootSource, EngineError> {
 }
 
 /// 64 random hex digits, not all of the first twelve decimal: those are a host name, and must not look like a number.
-fn id() -> Result<String, EngineError> {
+pub(crate) fn id() -> Result<String, EngineError> {
     loop {
         let bytes = random::<32>()?;
         let id: String = bytes
