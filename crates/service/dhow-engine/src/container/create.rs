@@ -106,12 +106,7 @@ fn commit(
 }
 
 /// The networks that it is to be on, which are there, and known by name from here on.
-fn endpoints(
-    engine: &Engine,
-    w: &Write<'_>,
-    id: &str,
-    merged: &mut Merged,
-) -> Result<Vec<EndpointRow>, EngineError> {
+fn endpoints(engine: &Engine, w: &Write<'_>, id: &str, merged: &mut Merged) -> Result<Vec<EndpointRow>, EngineError> {
     let mut rows: Vec<EndpointRow> = Vec::new();
     if merged.host.network != Namespace::Networks {
         return Ok(rows);
@@ -184,16 +179,15 @@ fn source(root: &RootSource) -> Result<RootSource, EngineError> {
     })
 }
 
-/// 64 random hex digits.
-pub(crate) fn random_id() -> Result<String, EngineError> {
-    let digits = random::<32>()?.into_iter().flat_map(|b| [b >> 4, b & 15]);
-    Ok(digits.map(|n| char::from(b"0123456789abcdef"[usize::from(n)])).collect())
-}
-
-/// The same, but not all of the first twelve decimal: those are a host name, and must not look like a number.
-fn id() -> Result<String, EngineError> {
+/// 64 random hex digits, not all of the first twelve decimal: those are a host name, and must not look like a number.
+pub(crate) fn id() -> Result<String, EngineError> {
     loop {
-        let id = random_id()?;
+        let bytes = random::<32>()?;
+        let id: String = bytes
+            .iter()
+            .flat_map(|b| [b >> 4, b & 15])
+            .map(|n| char::from(b"0123456789abcdef"[usize::from(n)]))
+            .collect();
         if !id[..12].bytes().all(|b| b.is_ascii_digit()) {
             return Ok(id);
         }

@@ -52,9 +52,12 @@ impl<'s> Wiring<'s> {
         let _ = self.tell.send(lease);
     }
 
-    /// The namespace; none when it could not be made: [`Wiring::finish`] says why.
-    pub(crate) fn netns(&self) -> Option<OwnedFd> {
-        self.netns.recv().ok()
+    /// The namespace.
+    ///
+    /// # Errors
+    /// When it could not be made: [`Wiring::finish`] says why.
+    pub(crate) fn netns(&self) -> Result<OwnedFd, EngineError> {
+        self.netns.recv().map_err(|_| EngineError::io("make", "a network namespace", std::io::ErrorKind::Other.into()))
     }
 
     /// Waits until all is connected.

@@ -2,7 +2,7 @@
 
 use super::config::{Driver, NetworkConfig};
 use crate::EngineError;
-use crate::container::random_id;
+use crate::container;
 use crate::container::request::EndpointConfig;
 use dhow_network::{Family, Mac, Subnet};
 use dhow_state::{EndpointRow, NetworkRow};
@@ -14,6 +14,8 @@ use std::net::IpAddr;
 pub struct EndpointState {
     /// 64 hex digits, another one at each start, as in docker: the wires of two runs must not be taken for each other.
     pub id: String,
+    /// The host's end of its wire; empty where there is none.
+    pub veth: String,
     /// The name of the link inside: `eth0`.
     pub interface: String,
     /// Its addresses, each with the length of the network's prefix: IPv4 first.
@@ -49,26 +51,17 @@ impl EndpointState {
         self.gateways.iter().copied().find(|gateway| Family::of(*gateway) == family)
     }
 
-    /// The host's end of its wire.
-    pub fn veth(&self) -> String {
-        dhow_network::link::veth_name(&self.id)
-    }
-
     pub(crate) fn to_json(&self) -> String {
         serde_json::to_string(self).expect("names and numbers always encode")
     }
 }
 
 /// The row of a container on a network, before anything was leased.
-pub(crate) fn new_endpoint(
-    container: &str,
-    network: &str,
-    asked: &EndpointConfig,
-) -> Result<EndpointRow, EngineError> {
+pub(crate) fn new_endpoint(container: &str, network: &str, asked: &EndpointConfig) -> Result<EndpointRow, EngineError> {
     Ok(EndpointRow {
         container: container.to_owned(),
         network: network.to_owned(),
-        id: random_id()?,
+        id: container::id()?,
         config: serde_json::to_string(asked).expect("names and numbers always encode"),
         state: None,
     })
@@ -79,8 +72,7 @@ pub(crate) fn new_endpoint(
 /// # Errors
 /// [`EngineError::BadContainer`].
 pub(crate) fn asked(row: &EndpointRow) -> Result<EndpointConfig, EngineError> {
-    serde_json::from_str(&row.config)
-        .map_err(|source| EngineError::BadContainer { id: row.container.clone(), source })
+    serde_json::from_str(&row.config).map_err(|source| EngineError::BadContainer { id: row.container.clone(), source })
 }
 
 /// Refuses what no container can be on this network, in docker's words.
@@ -94,9 +86,8 @@ pub(crate) fn check_endpoint(network: &NetworkRow, asked: &EndpointConfig) -> Re
     if matches!(config.driver, Driver::Host | Driver::Null) {
         return invalid(format!("container cannot be connected to network {name} beside others"));
     }
-    let wrong = |problem: &str| {
-        invalid(format!("invalid config for network {name}: invalid endpoint settings:\n{problem}"))
-    };
+    let wrong =
+        |problem: &str| invalid(format!("invalid config for network {name}: invalid endpoint settings:\n{problem}"));
     let is_static = asked.ip.is_some() || asked.ip6.is_some();
     if name == "bridge" && is_static {
         return wrong("user specified IP address is supported on user defined networks only");

@@ -8,11 +8,11 @@ use super::config::{Driver, NetworkConfig, StoredPool};
 use super::endpoint::{self, EndpointState};
 use super::hold::{self, Candidate, Holding};
 use crate::EngineError;
-use crate::container::random_id;
-use crate::container::request::{EndpointConfig, HostConfig, Publish};
+use crate::container;
+use crate::container::request::{EndpointConfig, Publish};
 use dhow_network::ipam::IpamError;
 use dhow_network::ports::Port;
-use dhow_network::{Family, Mac, Subnet};
+use dhow_network::{Family, Mac, Subnet, link};
 use dhow_state::{AddressRow, Claim, ContainerRow, EndpointRow, NetworkRow, Write};
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashSet};
@@ -57,7 +57,6 @@ pub(crate) struct Leased {
 /// Who wants to be on networks.
 pub(crate) struct Tenant<'t> {
     pub(crate) row: &'t ContainerRow,
-    pub(crate) host: &'t HostConfig,
     pub(crate) hostname: &'t str,
     /// The ports to publish, `-P` understood.
     pub(crate) ports: &'t [Publish],
@@ -78,7 +77,7 @@ pub(crate) fn lease(w: &Write<'_>, tenant: &Tenant<'_>) -> Result<Lease, EngineE
     endpoints.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
     let mut leased = Vec::new();
     for (number, (row, network)) in endpoints.into_iter().enumerate() {
-        let interface = format!("eth{number}");
+        let interface = format!("{}{number}", NetworkConfig::of(&network)?.interface_prefix());
         leased.push(one(w, tenant, row, network, interface, &mut stale)?);
     }
     prefer(&mut leased);
@@ -128,17 +127,33 @@ fn one(
     }
     let gateways = match config.internal {
         true => Vec::new(),
-        false => addresses.iter().filter_map(|address| config.pool(address.family()).map(|pool| pool.gateway)).collect(),
+        false => {
+            addresses.iter().filter_map(|address| config.pool(address.family()).map(|pool| pool.gateway)).collect()
+        }
     };
     let mac = match (asked.mac, addresses.first()) {
         (Some(mac), _) => mac,
         (None, Some(address)) => Mac::of(address.address()),
         (None, None) => Mac([0x02, 0x42, 0, 0, 0, 1]),
     };
-    let id = random_id()?;
-    let names = super::names_of(&tenant.row.name, tenant.hostname, &tenant.row.id, &asked.aliases);
-    let state = EndpointState { id, interface, addresses, gateways, mac, names, preferred: false };
+    let id = container::id()?;
+    let names = names_of(&tenant.row.name, tenant.hostname, &tenant.row.id, &asked.aliases);
+    let veth = if config.driver == Driver::Bridge { link::veth_name(&id) } else { String::new() };
+    let state = EndpointState { id, veth, interface, addresses, gateways, mac, names, preferred: false };
     Ok(Leased { network, config, asked, state })
+}
+
+/// What others of a network find a container by, as docker has it: its name, its aliases, the start of its id, and its
+/// host name.
+fn names_of(name: &str, hostname: &str, id: &str, aliases: &[String]) -> Vec<String> {
+    let mut names = vec![name.to_owned()];
+    let short = id.get(..12).unwrap_or(id).to_owned();
+    for more in aliases.iter().cloned().chain([short, hostname.to_owned()]) {
+        if !more.is_empty() && !names.contains(&more) {
+            names.push(more);
+        }
+    }
+    names
 }
 
 /// Leases an address of one family; none when the network has none of it and none was asked for.
@@ -151,7 +166,8 @@ fn address(
     wanted: Option<IpAddr>,
     stale: &mut Stale,
 ) -> Result<Option<Subnet>, EngineError> {
-    let row = |address| AddressRow { network: network.id.clone(), address, container: container.to_owned(), stale: false };
+    let row =
+        |address| AddressRow { network: network.id.clone(), address, container: container.to_owned(), stale: false };
     let Some(pool) = config.pool(family).map(StoredPool::pool) else {
         return wanted.map_or(Ok(None), |address| Err(IpamError::OutOfRange(address).into()));
     };
@@ -164,7 +180,8 @@ fn address(
     let last = network.last[usize::from(family == Family::V6)];
     let known = w.addresses(&network.id)?;
     // What is stale comes last: packets may be under way to it, and the kernel has to be told.
-    let taken = |with_stale: bool| known.iter().filter(|row| !(with_stale && row.stale)).map(|row| row.address).collect();
+    let taken =
+        |with_stale: bool| known.iter().filter(|row| !(with_stale && row.stale)).map(|row| row.address).collect();
     let address = pool.next(&taken(false), last).or_else(|_| pool.next(&taken(true), last))?;
     take(w.lease_address(&row(address))?, address, stale)?;
     w.set_last_address(&network.id, address)?;
@@ -188,13 +205,9 @@ fn prefer(leased: &mut [Leased]) {
 }
 
 /// Leases ports of the host, and binds them.
-fn publish(
-    w: &Write<'_>,
-    tenant: &Tenant<'_>,
-    leased: &[Leased],
-    stale: &mut Stale,
-) -> Result<Holding, EngineError> {
-    let Some(over) = leased.iter().find(|one| one.state.preferred).filter(|one| one.config.driver == Driver::Bridge) else {
+fn publish(w: &Write<'_>, tenant: &Tenant<'_>, leased: &[Leased], stale: &mut Stale) -> Result<Holding, EngineError> {
+    let Some(over) = leased.iter().find(|one| one.state.preferred).filter(|one| one.config.driver == Driver::Bridge)
+    else {
         return Ok(Holding::default());
     };
     if over.config.internal || tenant.ports.is_empty() {

@@ -3,12 +3,12 @@
 //! Works in the calling thread's network namespace, which is the host's, and in the container's. May be repeated for a
 //! container that runs (`network connect`). Undone by [`super::release`], and by the end of the namespace.
 
-use super::config::Driver;
+use super::config::{Driver, NetworkConfig};
 use super::ensure::{Host, Ready, ensure};
 use super::lease::{Lease, Leased};
 use super::release;
 use crate::{Engine, EngineError};
-use dhow_network::link::{self, Kind, New};
+use dhow_network::link::{self, Kind, MacvlanMode, New};
 use dhow_network::netlink::{Protocol, Socket};
 use dhow_network::netns::Netns;
 use dhow_network::ports::{self, Port};
@@ -44,11 +44,11 @@ pub(crate) fn connect(engine: &Engine, lease: &Lease, netns: &Netns) -> Result<(
 fn wire(host: &mut Socket, one: &Leased, ready: &Ready, netns: &Netns) -> Result<Option<String>, EngineError> {
     let (interface, mac, mtu) = (one.state.interface.clone(), Some(one.state.mac), ready.config.mtu());
     if ready.config.driver == Driver::Macvlan {
-        let kind = Kind::Macvlan { parent: ready.index, mode: ready.config.macvlan_mode() };
+        let kind = Kind::Macvlan { parent: ready.index, mode: macvlan_mode(&ready.config) };
         link::create(host, &New { mac, mtu, namespace: Some(netns), ..New::named(interface, kind) })?;
         return Ok(None);
     }
-    let name = one.state.veth();
+    let name = one.state.veth.clone();
     let kind = Kind::Veth { peer: interface, namespace: Some(netns), mac };
     link::create(host, &New { master: Some(ready.index), up: true, mtu, ..New::named(name.as_str(), kind) })?;
     if ready.hairpin {
@@ -60,10 +60,22 @@ fn wire(host: &mut Socket, one: &Leased, ready: &Ready, netns: &Netns) -> Result
     Ok(Some(name))
 }
 
+fn macvlan_mode(config: &NetworkConfig) -> MacvlanMode {
+    match config.options.get("macvlan_mode").map(String::as_str) {
+        Some("private") => MacvlanMode::Private,
+        Some("vepa") => MacvlanMode::Vepa,
+        Some("passthru") => MacvlanMode::Passthru,
+        _ => MacvlanMode::Bridge,
+    }
+}
+
 /// What is done in the container's namespace, by a thread that is in there.
 fn inside(endpoints: &[Leased]) -> Result<(), NetworkError> {
-    let mut socket = Socket::open(Protocol::Route)
-        .map_err(|source| NetworkError::System { operation: "open", object: "a netlink socket".to_owned(), source })?;
+    let mut socket = Socket::open(Protocol::Route).map_err(|source| NetworkError::System {
+        operation: "open",
+        object: "a netlink socket".to_owned(),
+        source,
+    })?;
     link::set_up(&mut socket, "lo")?;
     let mut indices = Vec::new();
     for one in endpoints {
@@ -131,11 +143,7 @@ fn publish(engine: &Engine, host: &mut Host, lease: &Lease) -> Result<(), Engine
 }
 
 /// Flows of UDP that go on would reach whom they reached before.
-fn forget_flows(
-    gone: &[Port],
-    new: &[Port],
-    addresses: &[std::net::IpAddr],
-) -> Result<(), EngineError> {
+fn forget_flows(gone: &[Port], new: &[Port], addresses: &[std::net::IpAddr]) -> Result<(), EngineError> {
     let datagrams = |port: &&Port| port.protocol() != ports::Protocol::Tcp;
     let ports: Vec<Port> = gone.iter().chain(new).filter(datagrams).copied().collect();
     if ports.is_empty() && addresses.is_empty() {

@@ -26,7 +26,7 @@ pub(super) const LOCK: &str = "release";
 pub(crate) fn left(w: &Write<'_>, container: &str, now: Timestamp) -> Result<(), EngineError> {
     for endpoint in w.endpoints_of_container(container)?.iter().filter(|endpoint| endpoint.state.is_some()) {
         if let Some(network) = w.network(&endpoint.network)? {
-            super::record(w, now, &network, "disconnect", &[("container", container)])?;
+            super::record(w, now, &network, "disconnect", &[("container", container.to_owned())])?;
         }
     }
     w.mark_stale(container)?;
@@ -82,7 +82,7 @@ fn remove_wires(engine: &Engine, host: &mut Host) -> Result<(), EngineError> {
         }
         let mut wires = HashSet::new();
         for row in r.endpoints()? {
-            wires.extend(EndpointState::of(&row)?.map(|state| state.veth()));
+            wires.extend(EndpointState::of(&row)?.map(|state| state.veth));
         }
         Ok::<_, EngineError>((bridges, wires))
     })?;
