@@ -215,6 +215,15 @@ impl Firewall {
         inspect::ports(&mut self.socket, &self.table)
     }
 
+    /// Whether the table is there and has rules for the network of this bridge: one question, unlike
+    /// [`Firewall::inspect`].
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn knows(&mut self, bridge: &str) -> Result<bool, NetworkError> {
+        inspect::has_bridge(&mut self.socket, &self.table, bridge)
+    }
+
     /// What differs from the plan; nothing: it is as it should be.
     ///
     /// # Errors

@@ -35,13 +35,15 @@
 //! same sockets; should that be killed at the same time, [`mend`] makes new ones.
 
 pub(crate) mod files;
+mod member;
 mod mend;
 mod resolver;
 mod zone;
 
+pub use member::{Member, members};
+pub(crate) use member::{of_lease, renamed};
 pub use mend::mend;
 pub(crate) use resolver::RESOLVE;
-pub use zone::of;
 
 use crate::container::request::HostConfig;
 use crate::{Engine, EngineError};
@@ -57,23 +59,23 @@ use std::path::Path;
 /// How often to begin again when a resolver ends, or is killed, while it is talked to.
 const ATTEMPTS: u32 = 5;
 
-/// A container on a network, as names see it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Member {
-    /// The network's id.
-    pub network: String,
-    /// Its name.
-    pub name: String,
-    /// It is docker's `bridge`, where nobody has a name.
-    pub predefined: bool,
-    /// There is no way out of it.
-    pub internal: bool,
-    /// The container's addresses there.
-    pub addresses: Vec<IpAddr>,
-    /// The network's own, which are the host's.
-    pub gateways: Vec<IpAddr>,
-    /// The container's names there ([`of`]).
-    pub names: Vec<String>,
+/// A container that is to ask for names.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    /// Its id.
+    pub id: String,
+    /// Which servers it is to have, and how.
+    pub host: HostConfig,
+    /// The networks it is on, the preferred one first.
+    pub members: Vec<Member>,
+}
+
+impl Asker {
+    /// None: it sees no names, and needs nothing.
+    pub fn new(id: &str, host: &HostConfig, members: &[Member]) -> Option<Asker> {
+        let sees = members.iter().any(|member| !member.predefined);
+        sees.then(|| Asker { id: id.to_owned(), host: host.clone(), members: members.to_vec() })
+    }
 }
 
 /// What a container needs to ask for names, made before there is a process in it.
@@ -108,13 +110,8 @@ fn upstreams(members: &[Member], host: &HostConfig, conf: &ResolvConf) -> Vec<Up
 ///
 /// # Errors
 /// Of sockets, the firewall inside, and the start of a resolver.
-pub fn ready(
-    run_dir: &Path,
-    id: &str,
-    members: &[Member],
-    host: &HostConfig,
-    netns: &Netns,
-) -> Result<Option<Ready>, EngineError> {
+pub fn ready(run_dir: &Path, asker: &Asker, netns: &Netns) -> Result<Option<Ready>, EngineError> {
+    let Asker { id, host, members } = asker;
     let networks = named(members);
     let Some(home) = networks.first() else { return Ok(None) };
     let directory = Directory::make(run_dir)?;
@@ -123,8 +120,7 @@ pub fn ready(
     let upstreams = upstreams(members, host, &conf);
     let sockets = sockets(netns, &upstreams)?;
     let ndots = conf.ndots().is_some_and(|dots| dots > 0);
-    let join =
-        Join { id: id.to_owned(), networks, upstreams, ndots, listeners: 0, container: 0, host: 0, process: false };
+    let join = Join { id: id.clone(), networks, upstreams, ndots, listeners: 0, container: 0, host: 0, process: false };
     Ok(Some(Ready { control, join, sockets }))
 }
 
@@ -196,13 +192,12 @@ pub fn leave(engine: &Engine, networks: &[String]) -> Result<(), EngineError> {
 /// As [`ready`] and [`Ready::join`].
 pub fn rejoin(
     engine: &Engine,
-    (id, host): (&str, &HostConfig),
-    members: &[Member],
+    asker: &Asker,
     before: &[String],
     netns: &Netns,
     process: BorrowedFd<'_>,
 ) -> Result<(), EngineError> {
-    let now = ready(engine.state.run_dir(), id, members, host, netns)?;
+    let now = ready(engine.state.run_dir(), asker, netns)?;
     let home = now.as_ref().map(|ready| ready.join.networks[0].clone());
     if let Some(ready) = now {
         ready.join(engine, process)?;
@@ -210,7 +205,7 @@ pub fn rejoin(
     let Some(directory) = Directory::open(engine.state.run_dir())? else { return Ok(()) };
     directory.publish_again(engine, before)?;
     for network in before.iter().filter(|network| Some(*network) != home.as_ref()) {
-        directory.let_go(network, id);
+        directory.let_go(network, &asker.id);
     }
     Ok(())
 }

@@ -40,7 +40,7 @@ impl EndpointConfig {
 }
 
 /// One port of a container that a port of the host is to lead to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Publish {
     /// The container's port.
     pub port: u16,

@@ -2,8 +2,7 @@
 //! and the containers went on.
 
 use super::resolver::Directory;
-use super::{Member, named, rejoin};
-use crate::container::request::HostConfig;
+use super::{Asker, named, rejoin};
 use crate::{Engine, EngineError};
 use dhow_network::netns::Netns;
 use std::os::fd::BorrowedFd;
@@ -12,19 +11,14 @@ use std::os::fd::BorrowedFd;
 ///
 /// # Errors
 /// As [`rejoin`].
-pub fn mend(
-    engine: &Engine,
-    (id, host): (&str, &HostConfig),
-    members: &[Member],
-    process: BorrowedFd<'_>,
-) -> Result<bool, EngineError> {
-    let networks = named(members);
+pub fn mend(engine: &Engine, asker: &Asker, process: BorrowedFd<'_>) -> Result<bool, EngineError> {
+    let networks = named(&asker.members);
     let Some(home) = networks.first() else { return Ok(false) };
-    if serves(engine, home, id)? {
+    if serves(engine, home, &asker.id)? {
         return Ok(false);
     }
     let netns = Netns::of_process(process)?;
-    rejoin(engine, (id, host), members, &[], &netns, process)?;
+    rejoin(engine, asker, &[], &netns, process)?;
     Ok(true)
 }
 

@@ -70,13 +70,19 @@ fn what_contradicts_itself() {
         (&["--network", "a", "--ip", "fd00::1"], "invalid IPv4 address: fd00::1"),
         (&["--network", "a", "--ip6", "1.2.3.4"], "invalid IPv6 address: 1.2.3.4"),
         (&["--network", "a", "--mac-address", "02:42"], "02:42 is not a valid mac address"),
-        (&["--network", "name=a,gw-priority=x"], "\"name=a,gw-priority=x\" for --network: invalid gw-priority (x): invalid syntax"),
+        (
+            &["--network", "name=a,gw-priority=x"],
+            "\"name=a,gw-priority=x\" for --network: invalid gw-priority (x): invalid syntax",
+        ),
         (&["--network", ""], "no name set for network"),
         (&["--network", "x=y"], "\"x=y\" for --network: invalid field key x"),
         (&["--network", "name=host,alias"], "\"name=host,alias\" for --network: invalid field alias"),
         (&["--network", "alias=y"], "\"alias=y\" for --network: network name/id is not specified"),
         (&["--network", "container:"], "invalid network mode: invalid container format container:<name|id>"),
-        (&["--link", "db"], "--link: dhow cannot link containers; put both on one network, where they find each other by name"),
+        (
+            &["--link", "db"],
+            "--link: dhow cannot link containers; put both on one network, where they find each other by name",
+        ),
         (&["--link-local-ip", "fe80::1"], "--link-local-ip: dhow cannot choose the link-local addresses of containers"),
         (&["-p", "x:80"], "invalid hostPort: x"),
         (&["-p", "published=80,"], "invalid publish opts format (should be name=value but got '')"),
@@ -100,14 +106,16 @@ fn ports() {
     let exposed: Vec<_> = asked.config.exposed_ports.iter().map(String::as_str).collect();
     assert_eq!(exposed, ["7/udp", "80/tcp", "8081/tcp", "90/tcp", "91/tcp"]);
     let one = host(&["-p", "[::1]:8000-8009:80/udp"]).ports[0];
-    let expected = Publish { address: Some("::1".parse().unwrap()), protocol: Protocol::Udp, ..tcp(80, Some((8000, 8009))) };
+    let expected =
+        Publish { address: Some("::1".parse().unwrap()), protocol: Protocol::Udp, ..tcp(80, Some((8000, 8009))) };
     assert_eq!(one, expected);
 }
 
 #[test]
 fn names() {
     let dns = ["--dns", "1.1.1.1", "--dns", "::1", "--dns-search", "example.com", "--dns-search", "."];
-    let rest = ["--dns-option", "ndots:2", "--dns-opt", "rotate", "--add-host", "a=[::1]", "--add-host", "b:host-gateway"];
+    let rest =
+        ["--dns-option", "ndots:2", "--dns-opt", "rotate", "--add-host", "a=[::1]", "--add-host", "b:host-gateway"];
     let host = host(&[&dns[..], &rest].concat());
     assert_eq!(host.dns, ["1.1.1.1".parse::<std::net::IpAddr>().unwrap(), "::1".parse().unwrap()]);
     assert_eq!(host.dns_search, ["example.com", "."]);
