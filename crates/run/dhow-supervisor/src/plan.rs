@@ -75,6 +75,9 @@ pub struct Plan {
     /// Program and arguments to run when the container has ended and nobody who is connected has said that he records
     /// it. Nobody waits for more than its own end.
     pub exited: Vec<OsString>,
+    /// Whether that is run in any case: it also lets go of what nobody who is connected should have to wait for.
+    #[serde(default)]
+    pub exited_always: bool,
     /// Who holds copies of the descriptors; none: nobody, and a supervisor that is killed is lost.
     #[serde(default)]
     pub keeper: Option<KeeperPlan>,

@@ -29,6 +29,7 @@ mod kill;
 mod list;
 mod logs;
 mod names;
+mod networks;
 mod pause;
 mod process;
 mod remove;
@@ -50,6 +51,7 @@ pub mod view;
 mod wait;
 
 pub use again::again;
+pub(crate) use again::send_to_release;
 pub use attach::{attach, reattach};
 pub(crate) use create::id;
 pub use create::{Created, create};
@@ -66,7 +68,7 @@ pub use restart::restart;
 pub(crate) use sealed::read_only;
 pub use sealed::{is_sealed, seal, send_on, words};
 pub use signal::signal_number;
-pub use start::{Supervisor, start, start_again, start_with};
+pub use start::{NETWORKS, Supervisor, start, start_again, start_with};
 pub use stop::{finish_stop, stop};
 pub use top::{Table, top};
 pub use unpause::unpause;
@@ -85,7 +87,7 @@ fn config_path(dir: &Path) -> PathBuf {
 }
 
 /// Random bytes.
-fn random<const N: usize>() -> Result<[u8; N], EngineError> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], EngineError> {
     let mut bytes = [0; N];
     // Up to 256 bytes come whole or not at all (getrandom(2)).
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())

@@ -2,6 +2,7 @@
 
 use dhow_network::NetworkError;
 use dhow_network::ipam::IpamError;
+use dhow_network::ports::PortError;
 use dhow_rootfs::RootfsError;
 use dhow_rootfs::snapshots::SnapshotError;
 use dhow_runtime::RuntimeError;
@@ -35,6 +36,9 @@ pub enum EngineError {
         /// Why.
         message: String,
     },
+    /// What is wanted is still held by what has just ended: to be tried again, for a while.
+    #[error("{0}")]
+    Busy(Box<EngineError>),
     /// A container is in a state in which this cannot be done.
     #[error("{message}")]
     Conflict {
@@ -130,6 +134,9 @@ pub enum EngineError {
     /// Subnets and who gets which address.
     #[error(transparent)]
     Ipam(#[from] IpamError),
+    /// Published ports.
+    #[error(transparent)]
+    Port(#[from] PortError),
     /// The runtime.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -204,6 +211,8 @@ impl Classify for EngineError {
             }
             EngineError::Start { .. } => Kind::Internal,
             EngineError::Conflict { .. } => Kind::Conflict,
+            EngineError::Busy(e) => e.kind(),
+            EngineError::Port(e) => e.kind(),
             EngineError::BadContainer { .. } | EngineError::BadNetwork { .. } => Kind::Corrupt,
             EngineError::Network(e) => e.kind(),
             EngineError::Ipam(e) => e.kind(),

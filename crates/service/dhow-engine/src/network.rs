@@ -15,15 +15,21 @@
 //! from the ledger while all its writers are kept out, so that a port that somebody marks as stale is either not in it, or
 //! taken out of it afterwards by him. The order of locks stands in `dhow-state`.
 
+mod attach;
 mod config;
 mod create;
+mod endpoint;
 mod ensure;
 mod events;
+mod hold;
 mod inspect;
+mod lease;
 mod list;
 mod plan;
+mod plumb;
 mod predefined;
 mod prune;
+mod release;
 mod reload;
 mod remove;
 mod resolve;
@@ -32,13 +38,18 @@ mod view;
 
 pub use config::{Driver, GatewayMode, Ipam, NetworkConfig, StoredPool};
 pub use create::{CreateRequest, Created, create};
+pub use endpoint::EndpointState;
 pub use inspect::inspect;
 pub use list::list;
 pub use prune::{NetworkFilter, prune};
+pub use release::release;
 pub use reload::{Reloaded, reload};
 pub use remove::remove;
 pub use view::{Member, NetworkView};
 
-pub(crate) use ensure::{Host, Ready, ensure};
+pub(crate) use attach::Wiring;
+pub(crate) use endpoint::{check_endpoint, new_endpoint};
 pub(crate) use events::record;
-pub(crate) use resolve::{find, find_or_make};
+pub(crate) use lease::{Lease, Tenant, lease};
+pub(crate) use release::{left, send as send_release};
+pub(crate) use resolve::find_or_make;

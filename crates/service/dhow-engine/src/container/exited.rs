@@ -6,10 +6,10 @@
 
 use super::events;
 use super::remove;
-use super::request::{RESTART_BACKOFF, RestartPolicy};
+use super::request::{Namespace, RESTART_BACKOFF, RestartPolicy};
 use super::settle;
 use super::stored::{Stored, moved, status};
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, network};
 use dhow_runtime::status::{Action, Status};
 use dhow_state::{ContainerRow, ContainerState, Durability, Timestamp, Write};
 use dhow_supervisor::plan::ExitRecord;
@@ -129,7 +129,12 @@ pub(super) fn record(
     }
     let goes = delay.is_none() && stored.host.auto_remove && !state.kept;
     state.kept = false;
-    let tell = |w: &Write<'_>| tell_end(w, row, &stored, end, now);
+    let tell = |w: &Write<'_>| {
+        if stored.host.network == Namespace::Networks {
+            network::left(w, &row.id, now)?;
+        }
+        tell_end(w, row, &stored, end, now)
+    };
     if goes {
         let ended = ContainerRow { state, ..row.clone() };
         return match remove::begin_and(engine, &ended, tell)? {

@@ -4,6 +4,7 @@ mod again;
 mod exited;
 mod hold;
 mod init;
+mod release;
 mod stop;
 
 use super::{Ended, Failure, Globals};
@@ -23,6 +24,7 @@ pub(super) fn run(globals: &Globals, words: &[OsString]) -> Ended {
         }
         Some("hold") => hold::run(globals, rest),
         Some("exited") => exited::run(globals, rest),
+        Some("release") => release::run(globals),
         Some("stop") => stop::run(globals, rest),
         _ => Err(Failure::plain("dhow: internal is what dhow calls itself with")),
     }
