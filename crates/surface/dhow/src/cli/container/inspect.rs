@@ -73,7 +73,9 @@ pub(crate) fn run_any(globals: &Globals, words: Vec<OsString>) -> Ended {
         Some("image") => Kind::Image,
         Some("network") => Kind::Network,
         Some(kind) => {
-            return Err(Failure::plain(format!("unknown type: {kind:?}: must be one of \"container\", \"image\", \"network\"")));
+            return Err(Failure::plain(format!(
+                "unknown type: {kind:?}: must be one of \"container\", \"image\", \"network\""
+            )));
         }
     };
     inspect(globals, args.format.as_deref(), &args.names, kind, args.size)
@@ -116,7 +118,9 @@ fn one(engine: &Engine, name: &str, kind: Kind, sizes: bool) -> Result<Value, Fa
     }
     match dhow_engine::network::inspect(engine, name) {
         Ok(found) => Ok(network::inspect::document(&found)),
-        Err(EngineError::NoSuchNetwork(_)) if kind == Kind::Any => Err(Failure::error(format!("No such object: {name}"))),
+        Err(EngineError::NoSuchNetwork(_)) if kind == Kind::Any => {
+            Err(Failure::error(format!("No such object: {name}")))
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -92,12 +92,7 @@ fn request(args: &Create) -> Result<CreateRequest, Failure> {
         return Err(Failure::error(format!("{flag} is for a swarm, and dhow has none")));
     }
     let auxiliary = pairs(&args.aux_address, "--aux-address")?;
-    let given = Given {
-        subnets: &args.subnet,
-        gateways: &args.gateway,
-        ranges: &args.ip_range,
-        auxiliary: &auxiliary,
-    };
+    let given = Given { subnets: &args.subnet, gateways: &args.gateway, ranges: &args.ip_range, auxiliary: &auxiliary };
     Ok(CreateRequest {
         name: args.network.first().map(|name| global::text(name)).unwrap_or_default(),
         driver: args.driver.clone(),

@@ -136,7 +136,8 @@ impl Filter {
 
     fn fits(&self, network: &NetworkView) -> bool {
         let any = |empty: bool, fits: bool| empty || fits;
-        let pattern = |patterns: &[Pattern], text: &str| any(patterns.is_empty(), patterns.iter().any(|p| p.is_in(text)));
+        let pattern =
+            |patterns: &[Pattern], text: &str| any(patterns.is_empty(), patterns.iter().any(|p| p.is_in(text)));
         let labelled = |(key, value): &(String, Option<String>)| {
             network.config.labels.get(key).is_some_and(|found| value.as_ref().is_none_or(|value| value == found))
         };

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// What was given, as it was typed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Given<'g> {
     pub(super) subnets: &'g [String],
     pub(super) gateways: &'g [String],
@@ -69,7 +69,8 @@ fn holds(pool: &RawPool, text: &str) -> bool {
 /// The pool that it belongs to; what cannot be read belongs to the only one, so that the complaint names it.
 fn matching<'p>(pools: &'p mut [RawPool], text: &str) -> Option<&'p mut RawPool> {
     let unreadable = text.parse::<IpAddr>().is_err() && text.parse::<Subnet>().is_err();
-    let only = pools.len() == 1 && (unreadable || pools[0].subnet.as_deref().is_none_or(|s| s.parse::<Subnet>().is_err()));
+    let only =
+        pools.len() == 1 && (unreadable || pools[0].subnet.as_deref().is_none_or(|s| s.parse::<Subnet>().is_err()));
     pools.iter_mut().find(|pool| only || holds(pool, text))
 }
 

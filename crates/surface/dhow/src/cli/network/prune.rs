@@ -20,8 +20,7 @@ struct Prune {
     rest: Vec<OsString>,
 }
 
-const SHAPE: Shape =
-    Shape { usage: "[OPTIONS]", about: "Remove all unused networks", aliases: "", count: Count::None };
+const SHAPE: Shape = Shape { usage: "[OPTIONS]", about: "Remove all unused networks", aliases: "", count: Count::None };
 
 pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     let Some(args) = parse::parse::<Prune>(&SHAPE, words, |a| a.rest.len())? else { return Ok(0) };
