@@ -2,13 +2,14 @@
 //! How a network is made and plumbed is `crate::network`'s.
 
 use super::exited::{End, record};
-use super::request::{Publish, Target};
+use super::request::{EndpointConfig, Namespace, Publish, Target};
 use super::start::Why;
 use super::stored::Stored;
-use crate::network::{self, Lease, Tenant};
+use super::view::{Container, OnNetwork};
+use crate::network::{self, EndpointState, Lease, Tenant};
 use crate::{Engine, EngineError};
 use dhow_network::ports::Exposed;
-use dhow_state::{ContainerRow, Timestamp, Write};
+use dhow_state::{ContainerRow, PortRow, Timestamp, Write};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -76,4 +77,36 @@ pub(super) fn connected(w: &Write<'_>, row: &ContainerRow, now: Timestamp) -> Re
         }
     }
     Ok(())
+}
+
+/// Fills in which networks containers are on, and which ports lead to them.
+pub(super) fn show(engine: &Engine, containers: &mut [Container]) -> Result<(), EngineError> {
+    for container in containers.iter_mut() {
+        let name = match container.host.network {
+            Namespace::Host => "host",
+            Namespace::Default | Namespace::Private => "none",
+            _ => continue,
+        };
+        let id = network::predefined_id(engine, name);
+        container.networks =
+            vec![OnNetwork { name: name.to_owned(), id, asked: EndpointConfig::on(name), given: None }];
+    }
+    if !containers.iter().any(|container| container.host.network == Namespace::Networks) {
+        return Ok(());
+    }
+    engine.state.read(|r| {
+        for container in containers.iter_mut().filter(|one| one.host.network == Namespace::Networks) {
+            for row in r.endpoints_of_container(&container.id)? {
+                let Some(network) = r.network(&row.network)? else { continue };
+                let given = EndpointState::of(&row)?.filter(|_| container.status.is_live());
+                let (asked, name, id) = (network::asked(&row)?, network.name, network.id);
+                container.networks.push(OnNetwork { name, id, asked, given });
+            }
+            container.networks.sort_by(|a, b| a.name.cmp(&b.name));
+            let live = |row: &PortRow| !row.stale && container.status.is_live();
+            let rows = r.ports_of_container(&container.id)?;
+            container.ports = rows.iter().filter(|row| live(row)).filter_map(network::port).collect();
+        }
+        Ok(())
+    })
 }
