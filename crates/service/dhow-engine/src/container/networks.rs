@@ -2,15 +2,20 @@
 //! How a network is made and plumbed is `crate::network`'s.
 
 use super::exited::{End, record};
+use super::process;
 use super::request::{EndpointConfig, Namespace, Publish, Target};
+use super::resolve::{again, find_settled};
 use super::start::Why;
-use super::stored::Stored;
+use super::stored::{Stored, status};
 use super::view::{Container, OnNetwork};
 use crate::network::{self, EndpointState, Lease, Tenant};
 use crate::{Engine, EngineError};
+use dhow_network::netns::Netns;
 use dhow_network::ports::Exposed;
-use dhow_state::{ContainerRow, PortRow, Timestamp, Write};
+use dhow_runtime::status::Status;
+use dhow_state::{ContainerRow, ObjectKind, ObjectLock, PortRow, Timestamp, Write};
 use std::collections::BTreeSet;
+use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 /// How long a supervisor may take to let go of the ports of a container that has ended.
@@ -109,4 +114,51 @@ pub(super) fn show(engine: &Engine, containers: &mut [Container]) -> Result<(), 
         }
         Ok(())
     })
+}
+
+/// A container that is to be connected with a network or taken off one: it neither starts nor is stopped meanwhile. It may
+/// end by itself.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    pub(crate) row: ContainerRow,
+    pub(crate) mode: Namespace,
+    pub(crate) hostname: String,
+    /// Whether it runs.
+    pub(crate) runs: bool,
+    _lock: ObjectLock,
+}
+
+impl Subject {
+    pub(crate) fn of(engine: &Engine, container: &str) -> Result<Subject, EngineError> {
+        let row = find_settled(engine, container)?;
+        let lock = engine.state.lock(ObjectKind::Container, &row.id)?;
+        let row = again(engine, &row.id)?;
+        let stored = Stored::of(&row)?;
+        let hostname = stored.config.hostname.unwrap_or_default();
+        let runs = matches!(status(&row), Status::Running | Status::Paused);
+        Ok(Subject { row, mode: stored.host.network, hostname, runs, _lock: lock })
+    }
+
+    /// Refuses what ended since it was looked at.
+    pub(crate) fn check_unchanged(&self, w: &Write<'_>) -> Result<(), EngineError> {
+        let now = w.container(&self.row.id)?;
+        match now.is_some_and(|now| now.generation == self.row.generation) {
+            true => Ok(()),
+            false => Err(EngineError::Conflict {
+                message: format!("container {} was changed by somebody else", self.row.id),
+                hint: Some("try again".to_owned()),
+            }),
+        }
+    }
+
+    /// Its network namespace; none when it has ended.
+    pub(crate) fn netns(&self) -> Result<Option<Netns>, EngineError> {
+        let Some(process) = self.row.state.process.as_ref().filter(|_| self.runs) else { return Ok(None) };
+        let Some(pidfd) = process::open(process)? else { return Ok(None) };
+        match Netns::of_process(pidfd.as_fd()) {
+            Ok(netns) => Ok(Some(netns)),
+            Err(e) if e.errno() == Some(rustix::io::Errno::SRCH.raw_os_error()) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
 }
