@@ -6,7 +6,7 @@ mod connect;
 mod document;
 mod filter;
 mod networks;
-mod pattern;
+pub(super) mod pattern;
 
 pub(super) mod attach;
 pub(super) mod create;
