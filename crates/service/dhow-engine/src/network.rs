@@ -27,6 +27,7 @@ mod hold;
 mod inspect;
 mod lease;
 mod list;
+pub mod names;
 mod plan;
 mod plumb;
 mod predefined;

@@ -134,7 +134,7 @@ pub(crate) fn one(
 
 /// What others of a network find a container by, as docker has it: its name, its aliases, the start of its id, and its
 /// host name.
-fn names_of(name: &str, hostname: &str, id: &str, aliases: &[String]) -> Vec<String> {
+pub(super) fn names_of(name: &str, hostname: &str, id: &str, aliases: &[String]) -> Vec<String> {
     let mut names = vec![name.to_owned()];
     let short = id.get(..12).unwrap_or(id).to_owned();
     for more in aliases.iter().cloned().chain([short, hostname.to_owned()]) {
