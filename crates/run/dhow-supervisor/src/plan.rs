@@ -89,6 +89,18 @@ pub struct KeeperPlan {
     pub supervise: Vec<OsString>,
     /// The arguments that make the program a keeper, its name first.
     pub keep: Vec<OsString>,
+    /// A byte that the keeper shares the lock of (fcntl(2)) as long as it lives.
+    #[serde(default)]
+    pub share: Option<Byte>,
+}
+
+/// A byte of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Byte {
+    /// The file.
+    pub path: PathBuf,
+    /// Which one.
+    pub offset: u32,
 }
 
 /// How a container ended.
