@@ -3,6 +3,7 @@
 use super::networks::Networks;
 use super::succession;
 use super::{Order, Post, SOCKET};
+use crate::plan::Byte;
 use crate::supervise::{Identity, identity};
 use crate::wire::{self, Inbox, Message};
 use dhow_runtime::cgroup::{Cgroup, Hierarchies};
@@ -11,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use rustix::process::{WaitId, WaitIdOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::rc::{Rc, Weak};
@@ -74,11 +76,21 @@ pub(super) struct Keeper {
     pool: Pool,
     /// None: nobody has told us of any.
     networks: Option<Networks>,
+    /// What it shares the lock of a byte of; nothing here depends on it.
+    _shared: Option<File>,
     /// Written to by the handler of SIGCHLD.
     children: std::os::unix::net::UnixStream,
     idle_since: Instant,
     /// Until when nobody is let in, because there is no room for one more descriptor.
     full_until: Option<Instant>,
+}
+
+/// None: somebody has it for himself.
+fn share(byte: &Byte) -> io::Result<Option<File>> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let nofollow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(nofollow).open(&byte.path)?;
+    Ok(dhow_sys::lock::share_byte(file.as_fd(), byte.offset)?.then_some(file))
 }
 
 impl Keeper {
@@ -87,7 +99,9 @@ impl Keeper {
         signal.set_nonblocking(true)?;
         children.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(signal_hook::consts::SIGCHLD, signal)?;
+        let shared = post.share.as_ref().and_then(|byte| share(byte).ok()).flatten();
         Ok(Keeper {
+            _shared: shared,
             post,
             lock,
             listener,
