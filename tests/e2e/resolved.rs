@@ -1,12 +1,14 @@
 //! Names inside: who is found by whom, who answers when everything of ours is killed, and what containers are told.
 
 use std::collections::BTreeSet;
-use std::net::UdpSocket;
+use std::fs::File;
+use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -96,7 +98,7 @@ fn by_name_alias_id_and_address() {
     box_.dhow(&["rm", "-f", "memory"]).ok();
     assert_eq!(found(&box_, "web", "memory"), BTreeSet::new());
     // Many of one name take turns.
-    for name in ["a", "b", "c"] {
+    for name in ["m1", "m2", "m3"] {
         sleeping(&box_, name, &["--network", "shop", "--network-alias", "many"]);
     }
     assert_eq!(found(&box_, "web", "many").len(), 6);
@@ -111,17 +113,17 @@ fn only_on_the_networks_that_one_is_on() {
     for network in ["red", "blue"] {
         box_.dhow(&["network", "create", "--ipv6=false", network]).ok();
     }
-    sleeping(&box_, "r", &["--network", "red", "--network-alias", "svc"]);
-    sleeping(&box_, "b", &["--network", "blue", "--network-alias", "svc"]);
+    sleeping(&box_, "rr", &["--network", "red", "--network-alias", "svc"]);
+    sleeping(&box_, "bb", &["--network", "blue", "--network-alias", "svc"]);
     sleeping(&box_, "both", &["--network", "name=red,gw-priority=1", "--network", "blue"]);
     sleeping(&box_, "other", &["--network", "red", "--network", "name=blue,gw-priority=1"]);
-    let (red, blue) = (addresses(&box_, "r", "red"), addresses(&box_, "b", "blue"));
-    assert_eq!(found(&box_, "both", "r"), red);
-    assert_eq!(found(&box_, "both", "b"), blue);
+    let (red, blue) = (addresses(&box_, "rr", "red"), addresses(&box_, "bb", "blue"));
+    assert_eq!(found(&box_, "both", "rr"), red);
+    assert_eq!(found(&box_, "both", "bb"), blue);
     // Both have it: the preferred network's comes first.
     assert_eq!((found(&box_, "both", "svc"), found(&box_, "other", "svc")), (red.clone(), blue.clone()));
     assert_eq!((found(&box_, "both", "svc.blue"), found(&box_, "other", "svc.red")), (blue.clone(), red.clone()));
-    assert_eq!((found(&box_, "r", "b"), found(&box_, "b", "r.red")), (BTreeSet::new(), BTreeSet::new()));
+    assert_eq!((found(&box_, "rr", "bb"), found(&box_, "bb", "rr.red")), (BTreeSet::new(), BTreeSet::new()));
     assert_eq!(resolvers(&box_).len(), 2);
     // The predefined network has no names, as in docker, and the host's servers.
     sleeping(&box_, "plain", &["--network", "bridge"]);
@@ -129,14 +131,14 @@ fn only_on_the_networks_that_one_is_on() {
     // Connected while it runs.
     box_.dhow(&["network", "connect", "--alias", "guest", "red", "plain"]).ok();
     assert!(file(&box_, "plain", "/etc/resolv.conf").contains("nameserver 127.0.0.11\n"));
-    assert_eq!(found(&box_, "plain", "r"), red);
-    assert_eq!(found(&box_, "r", "guest"), addresses(&box_, "plain", "red"));
+    assert_eq!(found(&box_, "plain", "rr"), red);
+    assert_eq!(found(&box_, "rr", "guest"), addresses(&box_, "plain", "red"));
     let hosts = file(&box_, "plain", "/etc/hosts");
     assert!(addresses(&box_, "plain", "red").iter().all(|address| hosts.contains(address.as_str())), "{hosts}");
-    box_.dhow(&["network", "connect", "blue", "r"]).ok();
-    assert_eq!((found(&box_, "r", "b"), found(&box_, "b", "r")), (blue, addresses(&box_, "r", "blue")));
+    box_.dhow(&["network", "connect", "blue", "rr"]).ok();
+    assert_eq!((found(&box_, "rr", "bb"), found(&box_, "bb", "rr")), (blue, addresses(&box_, "rr", "blue")));
     box_.dhow(&["network", "disconnect", "red", "plain"]).ok();
-    assert_eq!(found(&box_, "r", "guest"), BTreeSet::new());
+    assert_eq!(found(&box_, "rr", "guest"), BTreeSet::new());
     let hosts = file(&box_, "plain", "/etc/hosts");
     assert!(addresses(&box_, "plain", "bridge").iter().all(|address| hosts.contains(address.as_str())), "{hosts}");
     assert_eq!(hosts.lines().count(), 7, "{hosts}");
@@ -257,10 +259,13 @@ fn files_are_dockers_and_belong_to_whoever_changes_them() {
 fn a_name_server_inside_has_its_port() {
     let box_ = Containers::new();
     box_.dhow(&["network", "create", "shop"]).ok();
-    let script = "busybox httpd -p 53 -h /etc && busybox udpsvd 0.0.0.0 53 cat & sleep 1000";
-    box_.dhow(&["run", "-d", "--name", "ns", "--network", "shop", "box", "sh", "-c", script]).ok();
-    let listening = "busybox netstat -lnu | grep -q 0.0.0.0:53 && busybox netstat -lnt | grep -q :53";
-    eventually("it listens", || box_.dhow(&["exec", "ns", "sh", "-c", listening]).code == Some(0));
+    sleeping(&box_, "ns", &["--network", "shop"]);
+    let namespace = File::open(format!("/proc/{}/ns/net", box_.shown("ns", "{{.State.Pid}}"))).unwrap();
+    let server = || {
+        setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
+        (UdpSocket::bind("0.0.0.0:53").unwrap(), TcpListener::bind("0.0.0.0:53").unwrap())
+    };
+    let _server = std::thread::spawn(server).join().unwrap();
     assert_eq!(found(&box_, "ns", "ns"), addresses(&box_, "ns", "shop"));
 }
 
