@@ -294,7 +294,7 @@ fn nobody_misses_a_resolver_that_is_killed() {
     assert_eq!(found(&box_, "web", "cache"), addresses(&box_, "cache", "shop"));
     // A new keeper finds it by itself.
     let keepers = processes(&box_, "dhow-keeper");
-    kill(*keepers.first().unwrap(), Signal::SIGKILL).unwrap();
+    kill(keepers[0], Signal::SIGKILL).unwrap();
     eventually("another keeper", || processes(&box_, "dhow-keeper").iter().any(|pid| !keepers.contains(pid)));
     // It is told of it by supervisors, one after the other.
     std::thread::sleep(Duration::from_millis(300));
@@ -323,6 +323,7 @@ fn nothing_of_a_container_stays_behind() {
     box_.dhow(&["network", "create", "shop"]).ok();
     sleeping(&box_, "web", &["--network", "shop"]);
     let open = || std::fs::read_dir(format!("/proc/{}/fd", resolvers(&box_)[0])).unwrap().count();
+    eventually("there is a keeper", || processes(&box_, "dhow-keeper").len() == 1);
     let keeper = processes(&box_, "dhow-keeper")[0];
     let kept = || std::fs::read_dir(format!("/proc/{keeper}/fd")).unwrap().count();
     eventually("the keeper follows", || kept() > open());
