@@ -92,6 +92,21 @@ pub struct KeeperPlan {
     pub supervise: Vec<OsString>,
     /// The arguments that make the program a keeper, its name first.
     pub keep: Vec<OsString>,
+    /// What it looks after besides, once a plan has said so.
+    #[serde(default)]
+    pub networks: Option<NetworksPlan>,
+}
+
+/// What a keeper needs to look after networks: their resolvers, which are found in `networks` beside `keeper.sock`, and the
+/// firewall.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworksPlan {
+    /// The arguments that make the program a resolver, its name first.
+    pub resolve: Vec<OsString>,
+    /// Our nftables table.
+    pub table: String,
+    /// The arguments with which the program rebuilds it, its name first.
+    pub reload: Vec<OsString>,
 }
 
 /// How a container ended.

@@ -17,6 +17,7 @@
 
 mod adopt;
 mod again;
+mod answers;
 mod attach;
 mod create;
 mod events;
@@ -52,6 +53,7 @@ mod wait;
 
 pub use again::again;
 pub(crate) use again::send_to_release;
+pub(crate) use answers::change as networks_changed;
 pub use attach::{attach, reattach};
 pub(crate) use create::id;
 pub use create::{Created, create};
@@ -61,6 +63,7 @@ pub use inspect::inspect;
 pub use kill::kill;
 pub use list::list;
 pub use logs::logs;
+pub(crate) use networks::Subject;
 pub use pause::pause;
 pub use remove::remove;
 pub use rename::rename;
@@ -79,7 +82,13 @@ use dhow_state::ContainerRow;
 use std::path::{Path, PathBuf};
 
 /// This very program, whatever became of its file: supervisors and stand-ins are started from it.
-const PROGRAM: &str = "/proc/self/exe";
+pub(crate) const PROGRAM: &str = "/proc/self/exe";
+
+/// The control group of all supervisors, their keeper and the resolvers of a store: nobody can remove the group that he is
+/// in, so they share one.
+pub(crate) fn supervisors_group(store: &str) -> PathBuf {
+    format!("dhow/{store}/supervisors").into()
+}
 
 /// Where the spec of the last start is kept.
 fn config_path(dir: &Path) -> PathBuf {

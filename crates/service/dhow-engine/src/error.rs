@@ -3,6 +3,7 @@
 use dhow_network::NetworkError;
 use dhow_network::ipam::IpamError;
 use dhow_network::ports::PortError;
+use dhow_network::resolver::control::ControlError;
 use dhow_rootfs::RootfsError;
 use dhow_rootfs::snapshots::SnapshotError;
 use dhow_runtime::RuntimeError;
@@ -137,6 +138,9 @@ pub enum EngineError {
     /// Published ports.
     #[error(transparent)]
     Port(#[from] PortError),
+    /// The resolver of a network.
+    #[error(transparent)]
+    Resolver(#[from] ControlError),
     /// The runtime.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -216,6 +220,7 @@ impl Classify for EngineError {
             EngineError::BadContainer { .. } | EngineError::BadNetwork { .. } => Kind::Corrupt,
             EngineError::Network(e) => e.kind(),
             EngineError::Ipam(e) => e.kind(),
+            EngineError::Resolver(_) => Kind::Internal,
             EngineError::Runtime(e) => e.kind(),
             EngineError::Client(ClientError::Runtime(e)) => e.kind(),
             EngineError::Client(ClientError::NotRunning) => Kind::Conflict,

@@ -15,8 +15,12 @@ use std::time::{Duration, Instant};
 pub(crate) fn kept(mut container: Container) -> Container {
     let dir = container.scratch.0.join("kept");
     fs::create_dir_all(&dir).unwrap();
-    container.plan.keeper =
-        Some(KeeperPlan { dir, supervise: vec!["supervisor".into()], keep: vec!["keeper".into(), "keep".into()] });
+    container.plan.keeper = Some(KeeperPlan {
+        dir,
+        supervise: vec!["supervisor".into()],
+        keep: vec!["keeper".into(), "keep".into()],
+        networks: None,
+    });
     container
 }
 

@@ -9,6 +9,7 @@
 //!
 //! If this process dies before the gate is opened, the supervisor sees its socket close, and ends the container there.
 
+use super::answers;
 use super::events;
 use super::exited::{End, Recorded, record};
 use super::files;
@@ -23,6 +24,7 @@ use super::settle;
 use super::spec::{self, Host};
 use super::stored::{Stored, moved, status, view};
 use super::view::Container;
+use crate::network::names::{self, Asker, Member, RESOLVE};
 use crate::network::{Lease, Wiring};
 use crate::{Engine, EngineError};
 use dhow_rootfs::snapshots::Stack;
@@ -30,7 +32,7 @@ use dhow_runtime::RuntimeError;
 use dhow_runtime::status::{Action, Status};
 use dhow_state::{ContainerRow, ContainerState, Durability, ObjectKind};
 use dhow_supervisor::client::{ClientError, Connection, Launcher, Streams, Waiting};
-use dhow_supervisor::plan::{KeeperPlan, LogPlan, Plan, Stdin, VERSION};
+use dhow_supervisor::plan::{KeeperPlan, LogPlan, NetworksPlan, Plan, Stdin, VERSION};
 use dhow_sys::process::ProcessIdentity;
 use oci_spec::runtime::{Capability, LinuxNamespaceType, Spec};
 use std::collections::HashSet;
@@ -187,9 +189,15 @@ fn start_wired(
         Ok(launcher.launch(&prepared.plan, prepared.descriptors, streams)?)
     });
     // In any case: nothing of it may come about any more once the end is recorded.
-    let wired = wiring.map_or(Ok(()), Wiring::finish);
+    let wired = wiring.map_or(Ok(None), Wiring::finish);
     // Why there is no network says more than what comes of it.
-    let waiting = wired.and_then(|()| waiting);
+    let waiting = wired.and_then(|ready| {
+        let waiting = waiting?;
+        if let Some(ready) = ready {
+            answers::begin(engine, &waiting, ready)?;
+        }
+        Ok(waiting)
+    });
     let waiting = match waiting {
         Ok(waiting) => waiting,
         Err(e) => return Err(fail(engine, &row, stored, e)),
@@ -264,10 +272,11 @@ fn prepare(
     size: (u16, u16),
     network: Option<(&Wiring<'_>, Lease)>,
 ) -> Result<Prepared, EngineError> {
-    let mut sockets = None;
+    let (mut sockets, mut members) = (None, Vec::new());
     let wiring = network.map(|(wiring, mut lease)| {
         sockets = lease.sockets.take();
-        wiring.go(lease);
+        members = names::of_lease(&lease);
+        wiring.go(lease, Asker::new(&row.id, &stored.host, &members));
         wiring
     });
     let mut container = view(engine, row)?;
@@ -276,7 +285,7 @@ fn prepare(
     }
     let run_dir = engine.state.make_container_run_dir(&row.id)?;
     let root = root::mount(row, stored, &container.dir, stack)?;
-    let spec = spec_of(engine, &container, &root)?;
+    let spec = spec_of(engine, &container, &root, &members)?;
     let mut joined = join::open(engine, &stored.host)?;
     if let Some(wiring) = wiring {
         joined.push((LinuxNamespaceType::Network, wiring.netns()?));
@@ -291,10 +300,10 @@ fn prepare(
 }
 
 /// Makes the spec, and keeps it for whoever enters the container later.
-fn spec_of(engine: &Engine, container: &Container, root: &root::Root) -> Result<Spec, EngineError> {
+fn spec_of(engine: &Engine, container: &Container, root: &root::Root, members: &[Member]) -> Result<Spec, EngineError> {
     let host = Host::new(super::unified());
     spec::make_sources(&container.host)?;
-    let files = files::write(engine, container, &host)?;
+    let files = files::write(engine, container, &host, members)?;
     let inside = root.mount.as_fd();
     let user = spec::resolve_user(inside, container.config.user.as_deref(), &container.host.group_add)?;
     let home = spec::home(inside, user.uid());
@@ -341,8 +350,7 @@ pub(super) fn plan(
         spec,
         docker_filter,
         cgroup: Some(container.cgroup.clone()),
-        // One for all of them: nobody can remove the group that he is in.
-        supervisor_cgroup: Some(format!("dhow/{}/supervisors", engine.state.store_id()).into()),
+        supervisor_cgroup: Some(super::supervisors_group(engine.state.store_id())),
         run_dir,
         log: container.log_path.clone().map(|path| LogPlan { path, max_size, max_files }),
         terminal: config.tty.then_some(size),
@@ -350,7 +358,7 @@ pub(super) fn plan(
         join: Vec::new(),
         exited: words.iter().copied().chain(networked.then_some(OsStr::new(NETWORKS))).map(OsString::from).collect(),
         exited_always: networked,
-        keeper: Some(keeper(engine)),
+        keeper: Some(keeper(engine, host)),
     })
 }
 
@@ -366,10 +374,33 @@ fn without_docker_filter(spec: &mut Spec, host: &HostConfig) -> Option<HashSet<C
 }
 
 /// The keeper of all containers of the store.
-fn keeper(engine: &Engine) -> KeeperPlan {
+fn keeper(engine: &Engine, host: &HostConfig) -> KeeperPlan {
     // What a process list shows in front.
     let words = |words: [&str; 2]| ["dhow"].into_iter().chain(words).map(OsString::from).collect();
-    KeeperPlan { dir: engine.state.run_dir().to_owned(), supervise: words(SUPERVISE), keep: words(KEEP) }
+    KeeperPlan {
+        dir: engine.state.run_dir().to_owned(),
+        supervise: words(SUPERVISE),
+        keep: words(KEEP),
+        networks: (host.network == Namespace::Networks).then(|| NetworksPlan {
+            resolve: words(RESOLVE),
+            table: dhow_network::firewall::table_name(engine.state.store_id()),
+            reload: reload(engine),
+        }),
+    }
+}
+
+/// How the keeper has our firewall table made anew.
+fn reload(engine: &Engine) -> Vec<OsString> {
+    let words: [&OsStr; 7] = [
+        OsStr::new("dhow"),
+        OsStr::new("--root"),
+        engine.state.root().as_os_str(),
+        OsStr::new("--runroot"),
+        engine.state.run_root().as_os_str(),
+        OsStr::new("internal"),
+        OsStr::new("reload"),
+    ];
+    words.map(OsStr::to_owned).to_vec()
 }
 
 /// Writes down who it is that waits at the gate.

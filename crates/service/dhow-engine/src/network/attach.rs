@@ -10,6 +10,7 @@
 //! Dropped without `go`, the thread ends and the namespace with it.
 
 use super::lease::Lease;
+use super::names::{self, Asker};
 use super::plumb;
 use crate::{Engine, EngineError};
 use dhow_network::netns::Netns;
@@ -20,15 +21,15 @@ use std::thread::{Builder, Scope, ScopedJoinHandle};
 /// See the top of this file.
 #[derive(Debug)]
 pub(crate) struct Wiring<'s> {
-    tell: Sender<Lease>,
+    tell: Sender<(Lease, Option<Asker>)>,
     netns: Receiver<OwnedFd>,
-    thread: ScopedJoinHandle<'s, Result<(), EngineError>>,
+    thread: ScopedJoinHandle<'s, Result<Option<names::Ready>, EngineError>>,
 }
 
 impl<'s> Wiring<'s> {
     /// Begins with a namespace.
     pub(crate) fn begin<'e: 's>(scope: &'s Scope<'s, 'e>, engine: &'e Engine) -> Result<Wiring<'s>, EngineError> {
-        let (tell, leases) = channel::<Lease>();
+        let (tell, leases) = channel::<(Lease, Option<Asker>)>();
         let (made, netns) = channel();
         let work = move || {
             let netns = Netns::new()?;
@@ -37,8 +38,12 @@ impl<'s> Wiring<'s> {
             // Nobody listens, nobody tells: the start was given up.
             let _ = made.send(fd);
             match leases.recv() {
-                Ok(lease) => plumb::connect(engine, &lease, &netns),
-                Err(_) => Ok(()),
+                Ok((lease, asker)) => {
+                    plumb::connect(engine, &lease, &netns)?;
+                    let ready = asker.map(|asker| names::ready(engine.state.run_dir(), &asker, &netns));
+                    Ok(ready.transpose()?.flatten())
+                }
+                Err(_) => Ok(None),
             }
         };
         let thread = Builder::new().name("network".to_owned()).spawn_scoped(scope, work);
@@ -46,10 +51,10 @@ impl<'s> Wiring<'s> {
         Ok(Wiring { tell, netns, thread })
     }
 
-    /// Hands over what is to be connected.
-    pub(crate) fn go(&self, lease: Lease) {
+    /// Hands over what is to be connected, and who is to ask for names.
+    pub(crate) fn go(&self, lease: Lease, asker: Option<Asker>) {
         // A thread that has ended says why when it is asked for its namespace.
-        let _ = self.tell.send(lease);
+        let _ = self.tell.send((lease, asker));
     }
 
     /// The namespace.
@@ -60,11 +65,11 @@ impl<'s> Wiring<'s> {
         self.netns.recv().map_err(|_| EngineError::io("make", "a network namespace", std::io::ErrorKind::Other.into()))
     }
 
-    /// Waits until all is connected.
+    /// Waits until all is connected; what is needed for names, where it sees any.
     ///
     /// # Errors
     /// Why something could not be.
-    pub(crate) fn finish(self) -> Result<(), EngineError> {
+    pub(crate) fn finish(self) -> Result<Option<names::Ready>, EngineError> {
         let Wiring { tell, thread, .. } = self;
         drop(tell);
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))

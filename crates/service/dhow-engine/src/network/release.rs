@@ -12,6 +12,7 @@ use super::endpoint::EndpointState;
 use super::ensure::Host;
 use super::plan;
 use super::plumb::netfilter;
+use super::predefined;
 use crate::container::send_to_release;
 use crate::{Engine, EngineError};
 use dhow_network::ports::Port;
@@ -22,15 +23,20 @@ use std::collections::HashSet;
 /// The name of the lock.
 pub(super) const LOCK: &str = "release";
 
-/// The first step, in the transaction that records the end.
-pub(crate) fn left(w: &Write<'_>, container: &str, now: Timestamp) -> Result<(), EngineError> {
+/// The first step, in the transaction that records the end. Returns the networks on which it had names: they are to be
+/// published anew when the transaction is over.
+pub(crate) fn left(w: &Write<'_>, container: &str, now: Timestamp) -> Result<Vec<String>, EngineError> {
+    let mut named = Vec::new();
     for endpoint in w.endpoints_of_container(container)?.iter().filter(|endpoint| endpoint.state.is_some()) {
         if let Some(network) = w.network(&endpoint.network)? {
             super::record(w, now, &network, "disconnect", &[("container", container.to_owned())])?;
+            if !predefined::is(&network.name) {
+                named.push(network.id);
+            }
         }
     }
     w.mark_stale(container)?;
-    Ok(())
+    Ok(named)
 }
 
 /// Has the kernel forget what is stale. Repeating it does no harm.

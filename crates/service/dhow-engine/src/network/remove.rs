@@ -6,6 +6,7 @@
 use super::config::{Driver, NetworkConfig, dummy_name};
 use super::ensure::{Host, rebuild};
 use super::events::record;
+use super::names;
 use super::predefined;
 use super::resolve::find;
 use crate::{Engine, EngineError};
@@ -54,6 +55,7 @@ pub(super) fn take_away(engine: &Engine, row: &NetworkRow) -> Result<(), EngineE
         Ok(())
     })?;
     rebuild(engine, &mut host.firewall)?;
+    names::forget(engine, &row.id)?;
     drop(lock);
     Ok(())
 }
