@@ -60,7 +60,7 @@ pub(crate) fn ensure(engine: &Engine, host: &mut Host, row: &NetworkRow) -> Resu
     let config = NetworkConfig::of(row)?;
     let name = config.link(&row.id);
     if config.driver == Driver::Macvlan {
-        let index = parent(host, row, &config, &name)?;
+        let index = parent(host, row, &name)?;
         return Ok(Ready { config, link: name, index, hairpin: false, isolated: false, changes: Vec::new() });
     }
     let mut changes = Vec::new();
@@ -155,7 +155,7 @@ fn settings(socket: &mut Socket, config: &NetworkConfig, name: &str) -> Result<V
 }
 
 /// The parent of a macvlan: a link of the host that must be there; that of an internal network leads nowhere, and is made.
-fn parent(host: &mut Host, row: &NetworkRow, config: &NetworkConfig, name: &str) -> Result<u32, EngineError> {
+fn parent(host: &mut Host, row: &NetworkRow, name: &str) -> Result<u32, EngineError> {
     if let Some(link) = link::get(&mut host.route, name)? {
         return Ok(link.index);
     }
