@@ -29,8 +29,8 @@ use failure::Failure;
 fn main() -> ExitCode {
     let done = match arguments::parse(std::env::args_os().skip(1)) {
         Ok(Invocation::Kill(plan)) => campaign::run(&plan),
-        Ok(Invocation::Containers(plan)) => containers::run(&plan),
-        Ok(Invocation::PowerCut(plan)) => power::run(&plan),
+        Ok(Invocation::Containers(plan)) => private_network().and_then(|()| containers::run(&plan)),
+        Ok(Invocation::PowerCut(plan)) => private_network().and_then(|()| power::run(&plan)),
         Ok(Invocation::Launch(command)) => Err(trace::launch(&command)),
         Ok(Invocation::Swallow(words)) => Err(trace::swallow(&words)),
         Ok(Invocation::ServeDisk(arguments)) => power::serve(&arguments).map(|()| true),
@@ -52,4 +52,10 @@ fn main() -> ExitCode {
             ExitCode::from(if matches!(failure, Failure::Usage(_)) { 64 } else { 2 })
         }
     }
+}
+
+/// What is killed must leave nothing on the machine: bridges, ports and rules go with this namespace.
+fn private_network() -> Result<(), Failure> {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).map_err(Failure::kernel("make a network namespace"))?;
+    process::tool(std::process::Command::new("ip").args(["link", "set", "lo", "up"]))
 }

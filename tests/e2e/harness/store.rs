@@ -19,6 +19,7 @@ pub(crate) struct Store {
 
 impl Store {
     pub(crate) fn new() -> Store {
+        super::host::private();
         let folder = Folder::new("store");
         let root = folder.join("root");
         Store { folder, root }
@@ -26,6 +27,7 @@ impl Store {
 
     /// With the data root elsewhere, on a disk that the test made.
     pub(crate) fn with_root(root: &Path) -> Store {
+        super::host::private();
         Store { folder: Folder::new("store"), root: root.to_owned() }
     }
 

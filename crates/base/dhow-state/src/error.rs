@@ -143,6 +143,30 @@ pub enum StateError {
         /// The id of the container that has it.
         by: String,
     },
+    /// A network of this name is there.
+    #[error("network with name {name} already exists")]
+    NetworkNameTaken {
+        /// The name.
+        name: String,
+        /// The id of the network that has it.
+        by: String,
+    },
+    /// A container is on the network.
+    #[error("network {network} is used by container {container}")]
+    NetworkInUse {
+        /// The id of the network.
+        network: String,
+        /// The id of the first such container.
+        container: String,
+    },
+    /// A container or network that an endpoint or address would belong to is not there.
+    #[error("the {kind} {id} is not in the ledger")]
+    Gone {
+        /// `container` or `network`.
+        kind: &'static str,
+        /// Its id.
+        id: String,
+    },
     /// A container was made from the image.
     #[error("image {image} is used by container {container}")]
     ImageInUse {
@@ -154,6 +178,12 @@ pub enum StateError {
     /// An id that is not 64 lower-case hex digits.
     #[error("{id:?} is no id of a container")]
     BadContainerId {
+        /// The id.
+        id: String,
+    },
+    /// An id that is not 64 lower-case hex digits.
+    #[error("{id:?} is no id of a network or endpoint")]
+    BadNetworkId {
         /// The id.
         id: String,
     },
@@ -207,12 +237,13 @@ impl Classify for StateError {
             StateError::Damaged { .. } | StateError::BadValue { .. } => Kind::Corrupt,
             StateError::ForeignOwner { .. } => Kind::Denied,
             StateError::NotAStore { .. } | StateError::NotALedger { .. } => Kind::Invalid,
-            StateError::NoStore { .. } | StateError::Missing { .. } => Kind::NotFound,
+            StateError::NoStore { .. } | StateError::Missing { .. } | StateError::Gone { .. } => Kind::NotFound,
             StateError::NewerStore { .. } | StateError::OlderStore { .. } | StateError::FileSystem { .. } => {
                 Kind::Unsupported
             }
             StateError::RunRoot { .. } | StateError::NameTaken { .. } | StateError::ImageInUse { .. } => Kind::Conflict,
-            StateError::BadContainerId { .. } => Kind::Invalid,
+            StateError::NetworkNameTaken { .. } | StateError::NetworkInUse { .. } => Kind::Conflict,
+            StateError::BadContainerId { .. } | StateError::BadNetworkId { .. } => Kind::Invalid,
             StateError::OpenedReadOnly { .. } | StateError::NotFlushed { .. } => Kind::Internal,
         }
     }

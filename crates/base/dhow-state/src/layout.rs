@@ -223,10 +223,20 @@ pub(crate) fn container(id: &str) -> PathBuf {
 
 /// Refuses an id that is no plain name of a directory.
 pub(crate) fn check_container_id(id: &str) -> Result<(), StateError> {
-    match id.len() == 64 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+    match is_id(id) {
         true => Ok(()),
         false => Err(StateError::BadContainerId { id: id.to_owned() }),
     }
+}
+
+/// Whether it is 64 lower-case hex digits.
+pub(crate) fn is_id(text: &str) -> bool {
+    text.len() == 64 && is_lower_hex(text)
+}
+
+/// Whether there are lower-case hex digits only.
+pub(crate) fn is_lower_hex(text: &str) -> bool {
+    text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 /// The work directory of an operation, relative to the data root.

@@ -38,7 +38,7 @@ const LOG_PAGES: u32 = 256;
 const BUSY: Duration = Duration::from_secs(30);
 
 /// Distinct statements of this crate, with room.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 96;
 
 /// The ledger of a store, open.
 pub(crate) struct Ledger {

@@ -16,6 +16,8 @@
 //! * **lease**: "this operation relies on this blob or layer"; garbage collection spares it.
 //! * **publish**: to move a file or directory from the work directory to its final path and record its row.
 //! * **container**: a row with a unique name, and a directory of its own, made and removed by operations.
+//! * **network**, **endpoint**: a row with a unique name; a container on it. Addresses and ports are leased to containers
+//!   and are *stale* from their end until the kernel has forgotten them too.
 //! * **generation**: counts the changes of a container's row. Who changes it says which one he saw (compare and swap).
 //! * **synced**: the bytes survive a power cut. What an image refers to is synced, always.
 //!
@@ -136,9 +138,9 @@ pub use locks::ObjectLock;
 pub use operation::Operation;
 pub use read::Read;
 pub use rows::{
-    Access, BlobRow, ContainerRow, ContainerState, ContentKind, Durability, Event, EventSeq, Garbage, ImageHead,
-    ImageRow, ImageSummary, LayerRow, ManifestRow, NewEvent, ObjectKind, OperationId, OperationRow, Places, TagRow,
-    Timestamp, Usage,
+    Access, AddressRow, BlobRow, Claim, ContainerRow, ContainerState, ContentKind, Durability, EndpointRow, Event,
+    EventSeq, Garbage, ImageHead, ImageRow, ImageSummary, LayerRow, ManifestRow, NetworkRow, NewEvent, ObjectKind,
+    OperationId, OperationRow, Places, PortRow, TagRow, Timestamp, Usage,
 };
 pub use schema::VERSION as SCHEMA_VERSION;
 pub use state::State;

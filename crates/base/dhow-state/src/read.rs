@@ -2,6 +2,7 @@
 
 mod containers;
 mod images;
+mod networks;
 
 use crate::error::StateError;
 use crate::rows::{BlobRow, ContentKind, Event, EventSeq, LayerRow, OperationId, OperationRow, Planned, Usage};
@@ -246,6 +247,6 @@ pub(crate) fn content(row: &Row<'_>, column: usize) -> rusqlite::Result<ContentK
     }
 }
 
-fn malformed(column: usize, error: impl Into<Box<dyn Error + Send + Sync>>) -> rusqlite::Error {
+pub(crate) fn malformed(column: usize, error: impl Into<Box<dyn Error + Send + Sync>>) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into())
 }

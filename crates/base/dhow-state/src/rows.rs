@@ -3,6 +3,10 @@
 //! Must not know SQL or the file system: `read` and `write` translate. Field names follow the OCI image
 //! specification where it has one.
 
+mod networks;
+
+pub use networks::{AddressRow, Claim, EndpointRow, NetworkRow, PortRow};
+
 use dhow_spec::Digest;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -50,6 +54,8 @@ pub enum ObjectKind {
     Blob,
     /// One image, by its id or name.
     Image,
+    /// One network, by its id, or what all of a store's networks share.
+    Network,
 }
 
 impl ObjectKind {
@@ -60,6 +66,7 @@ impl ObjectKind {
             ObjectKind::Layer => "layer",
             ObjectKind::Blob => "blob",
             ObjectKind::Image => "image",
+            ObjectKind::Network => "network",
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) const APPLICATION_ID: i64 = 0x6468_6f77;
 pub const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// `MIGRATIONS[n]` leads from version `n` to version `n + 1`.
-const MIGRATIONS: &[&str] = &[FIRST, CONTAINERS];
+const MIGRATIONS: &[&str] = &[FIRST, CONTAINERS, NETWORKS];
 
 /// `synced` = 0 says that the bytes may be lost in a power cut during the boot named beside it.
 const FIRST: &str = "
@@ -158,6 +158,54 @@ CREATE TABLE containers (
 );
 CREATE INDEX containers_of_image ON containers (image);
 CREATE INDEX containers_of_removal ON containers (removal) WHERE removal IS NOT NULL;
+";
+
+/// An endpoint is a container on a network: what was asked for, and while it runs what it was given. Addresses and ports
+/// outlive the container that they were leased to (no foreign key) until what the kernel knows of them is gone: until
+/// then they are `stale`.
+const NETWORKS: &str = "
+CREATE TABLE networks (
+    seq     INTEGER PRIMARY KEY,   -- the order in which they were made
+    id      TEXT NOT NULL UNIQUE,
+    name    TEXT NOT NULL UNIQUE,
+    created INTEGER NOT NULL,
+    config  TEXT NOT NULL,         -- JSON, never changed
+    last4   TEXT,                  -- the address that was leased last
+    last6   TEXT
+);
+
+CREATE TABLE endpoints (
+    container TEXT NOT NULL REFERENCES containers (id) ON DELETE CASCADE,
+    network   TEXT NOT NULL REFERENCES networks (id) ON DELETE RESTRICT,
+    id        TEXT NOT NULL UNIQUE,
+    config    TEXT NOT NULL,       -- JSON
+    state     TEXT,                -- JSON, while it starts or runs
+    PRIMARY KEY (container, network)
+) WITHOUT ROWID;
+CREATE INDEX endpoints_of_network ON endpoints (network);
+
+CREATE TABLE addresses (
+    network   TEXT NOT NULL REFERENCES networks (id) ON DELETE CASCADE,
+    address   TEXT NOT NULL,
+    container TEXT NOT NULL,
+    stale     INTEGER NOT NULL,
+    PRIMARY KEY (network, address)
+) WITHOUT ROWID;
+CREATE INDEX addresses_of_container ON addresses (container);
+
+CREATE TABLE ports (
+    protocol   TEXT NOT NULL,
+    port       INTEGER NOT NULL,
+    address    TEXT NOT NULL,      -- of the host
+    container  TEXT NOT NULL,
+    network    TEXT NOT NULL,
+    to_address TEXT NOT NULL,
+    to_port    INTEGER NOT NULL,
+    mode       TEXT NOT NULL,
+    stale      INTEGER NOT NULL,
+    PRIMARY KEY (protocol, port, address)
+) WITHOUT ROWID;
+CREATE INDEX ports_of_container ON ports (container);
 ";
 
 /// Where a ledger stands against [`VERSION`].

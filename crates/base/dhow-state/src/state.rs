@@ -172,6 +172,18 @@ impl State {
         self.ledger.read(f)
     }
 
+    /// Runs `f` on the present state and keeps the writers of all processes out meanwhile: for what is made of the ledger
+    /// outside of it, and must not be older than what somebody else makes.
+    ///
+    /// # Errors
+    /// Those of `f`; of the ledger.
+    ///
+    /// # Panics
+    /// As [`State::read`].
+    pub fn read_alone<T, E: From<StateError>>(&self, f: impl FnOnce(&Read<'_>) -> Result<T, E>) -> Result<T, E> {
+        self.ledger.read_alone(f)
+    }
+
     /// Runs `f` in a transaction of its own and commits; nothing has happened when `f` fails or panics.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 
 mod containers;
 mod garbage;
+mod networks;
 mod operations;
 
 use crate::error::StateError;

@@ -12,6 +12,7 @@ pub mod lock;
 pub mod mount;
 pub mod namespace;
 pub mod netlink;
+pub mod parcel;
 pub mod passing;
 pub mod pidfd;
 pub mod process;

@@ -47,6 +47,14 @@ pub fn receive(socket: BorrowedFd<'_>, bytes: &mut [u8], descriptors: &mut Vec<O
     receive_with(socket, bytes, descriptors, RecvFlags::empty())
 }
 
+/// The same, but without waiting, however the socket was made.
+///
+/// # Errors
+/// As [`receive`] has them; `EAGAIN` when there is nothing.
+pub fn receive_now(socket: BorrowedFd<'_>, bytes: &mut [u8], descriptors: &mut Vec<OwnedFd>) -> io::Result<usize> {
+    receive_with(socket, bytes, descriptors, RecvFlags::DONTWAIT)
+}
+
 /// The same, but what is received stays where it is: the descriptors are copies of those that are under way.
 ///
 /// # Errors

@@ -14,6 +14,7 @@
 //!     Firewall::change(ports)     a container starts or ends, its ports change: elements of maps, nothing else
 //!     Firewall::inspect(plan)     what differs from the plan
 //!     Firewall::remove()          the last network has gone
+//!     Watch::hear()               somebody else has taken it apart
 //! ```
 //!
 //! Networks and ports are decided under the caller's lock: `rebuild` puts what its plan says in place of all that is
@@ -33,14 +34,17 @@
 //! ```
 
 mod encode;
+pub mod inside;
 mod inspect;
 mod plan;
 pub mod ruleset;
 mod transaction;
+mod watch;
 
 pub use inspect::Difference;
 pub use plan::{Network, Plan};
 pub use ruleset::Ruleset;
+pub use watch::Watch;
 
 use crate::NetworkError;
 use crate::netlink::{Failure, Protocol, Socket};
@@ -85,7 +89,14 @@ impl Firewall {
     /// # Errors
     /// What the kernel says, and about what. Nothing is changed then.
     pub fn rebuild(&mut self, plan: &Plan) -> Result<(), NetworkError> {
-        let ruleset = plan.ruleset();
+        self.replace(&plan.ruleset())
+    }
+
+    /// The same with any rules of ours, whatever the table is called in them.
+    ///
+    /// # Errors
+    /// As [`Firewall::rebuild`].
+    pub fn replace(&mut self, ruleset: &Ruleset) -> Result<(), NetworkError> {
         let table = &self.table;
         let mut transaction = Transaction::begin(None);
         // A table that is not there cannot be deleted; one that is there can be made all the same.
@@ -202,6 +213,15 @@ impl Firewall {
     /// `Missing` when there is no table; what the kernel says else.
     pub fn ports(&mut self) -> Result<Vec<Port>, NetworkError> {
         inspect::ports(&mut self.socket, &self.table)
+    }
+
+    /// Whether the table is there and has rules for the network of this bridge: one question, unlike
+    /// [`Firewall::inspect`].
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn knows(&mut self, bridge: &str) -> Result<bool, NetworkError> {
+        inspect::has_bridge(&mut self.socket, &self.table, bridge)
     }
 
     /// What differs from the plan; nothing: it is as it should be.

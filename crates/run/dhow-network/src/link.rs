@@ -207,16 +207,35 @@ pub fn set_master(socket: &mut Socket, name: &str, bridge: Option<u32>) -> Resul
 /// # Errors
 /// As [`set_up`]; `EINVAL` for a link that is in no bridge.
 pub fn set_hairpin(socket: &mut Socket, name: &str, on: bool) -> Result<(), NetworkError> {
+    const IFLA_BRPORT_MODE: u16 = 4;
+    set_of_port(socket, name, "set the hairpin mode of link", IFLA_BRPORT_MODE, on)
+}
+
+/// Keeps a link of a bridge apart from the others of it that are kept apart: they reach the host and nobody else.
+///
+/// # Errors
+/// As [`set_hairpin`].
+pub fn set_isolated(socket: &mut Socket, name: &str, on: bool) -> Result<(), NetworkError> {
+    const IFLA_BRPORT_ISOLATED: u16 = 33;
+    set_of_port(socket, name, "isolate link", IFLA_BRPORT_ISOLATED, on)
+}
+
+fn set_of_port(
+    socket: &mut Socket,
+    name: &str,
+    operation: &'static str,
+    option: u16,
+    on: bool,
+) -> Result<(), NetworkError> {
     const IFLA_INFO_SLAVE_KIND: u16 = 4;
     const IFLA_INFO_SLAVE_DATA: u16 = 5;
-    const IFLA_BRPORT_MODE: u16 = 4;
     let mut message = Message::new(RTM_NEWLINK, 0).fixed(&info(0, 0, 0));
     message.text(IFLA_IFNAME, name);
     message.nest(IFLA_LINKINFO, |message| {
         message.text(IFLA_INFO_SLAVE_KIND, "bridge");
-        message.nest(IFLA_INFO_SLAVE_DATA, |message| message.attribute(IFLA_BRPORT_MODE, &[on.into()]));
+        message.nest(IFLA_INFO_SLAVE_DATA, |message| message.attribute(option, &[on.into()]));
     });
-    socket.request(message).map_err(NetworkError::kernel("set the hairpin mode of link", name))
+    socket.request(message).map_err(NetworkError::kernel(operation, name))
 }
 
 /// Sets the largest packet, in bytes.

@@ -106,21 +106,50 @@ pub fn ensure_here(settings: &[Setting]) -> Result<Vec<Change>, NetworkError> {
     Ok(changes)
 }
 
+/// Lets links that hear router advertisements hear them although the host forwards, which without this ends what it
+/// learned from them: its own IPv6 address and its way out. To be done before [`Setting::forwarding`]; links of which the
+/// host is itself the router, and those that are not to hear any, stay as they are. In the network namespace of the
+/// calling thread.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn keep_router_advertisements(links: &[String]) -> Result<Vec<Change>, NetworkError> {
+    let procfs = procfs().map_err(NetworkError::system("open", "/proc"))?;
+    if !matches!(read(&procfs, Path::new("sys/net/ipv6/conf/all/forwarding")).as_deref(), Ok("0")) {
+        return Ok(Vec::new());
+    }
+    let hears = |link: &&String| {
+        let path = format!("sys/net/ipv6/conf/{link}/accept_ra");
+        read(&procfs, Path::new(&path)).is_ok_and(|heard| heard == "1")
+    };
+    let settings: Vec<_> = links.iter().filter(hears).map(|link| Setting::router_advertisements(link, 2)).collect();
+    ensure_here(&settings)
+}
+
+/// Whether the kernel has IPv6, whatever it is set to.
+pub fn has_ipv6() -> bool {
+    procfs().and_then(|procfs| read(&procfs, Path::new("sys/net/ipv6/conf/all/forwarding"))).is_ok()
+}
+
 /// Whether packets within a bridge go through the firewall (the module br_netfilter, and its parameter).
 ///
 /// # Errors
 /// `System`, as [`ensure`].
 pub fn bridges_call_the_firewall(netns: &Netns) -> Result<bool, NetworkError> {
+    netns.with(|| Ok::<_, io::Error>(bridges_call_the_firewall_here()))?
+}
+
+/// As [`bridges_call_the_firewall`], in the network namespace of the calling thread.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn bridges_call_the_firewall_here() -> Result<bool, NetworkError> {
     const PARAMETER: &str = "sys/net/bridge/bridge-nf-call-iptables";
-    let read = netns.with(|| match read(&procfs()?, Path::new(PARAMETER)) {
+    match procfs().and_then(|procfs| read(&procfs, Path::new(PARAMETER))) {
         Ok(value) => Ok(value != "0"),
         Err(Errno::NOENT) => Ok(false),
-        Err(errno) => Err(errno),
-    });
-    read.map_err(|error| match error {
-        NetworkError::System { source, .. } => NetworkError::system("read", format!("/proc/{PARAMETER}"))(source),
-        other => other,
-    })
+        Err(errno) => Err(NetworkError::system("read", format!("/proc/{PARAMETER}"))(errno)),
+    }
 }
 
 /// The number of the root of a procfs.

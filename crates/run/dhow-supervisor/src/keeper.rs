@@ -17,15 +17,19 @@
 //! A message that was sent survives its sender, so nobody waits for the keeper. Whoever finds none hires one: he takes the
 //! lock, listens in its place, and hands both to the new process (`hire.rs`). A keeper that has held nothing for a while
 //! ends. The other half, in a supervisor, is `supervise/keeping.rs`.
+//!
+//! It looks after networks, too (`networks.rs`): it follows their resolvers, which it finds by itself, and watches our
+//! firewall table.
 
 mod hire;
+mod networks;
 mod serve;
 mod succession;
 
 pub(crate) use hire::reach;
 pub use hire::upgrade;
 
-use crate::plan::{Byte, KeeperPlan};
+use crate::plan::{Byte, KeeperPlan, NetworksPlan};
 use crate::supervise::{OOM_SCORE, Talk, enter_group, settle_in, take_standard_input};
 use crate::wire::{self, Message};
 use dhow_runtime::cgroup::Hierarchies;
@@ -61,12 +65,15 @@ pub(crate) struct Order {
     /// Likewise: whether the last of them is a program that he asks the keeper to go on as.
     #[serde(default)]
     asks: bool,
+    /// What is to be looked after besides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    networks: Option<NetworksPlan>,
 }
 
 impl Order {
     /// From keeper to keeper: somebody for whom nothing is kept.
     fn nothing(descriptors: usize, asks: bool) -> Order {
-        Order { version: VERSION, supervise: Vec::new(), descriptors, shared: 0, connected: true, asks }
+        Order { version: VERSION, supervise: Vec::new(), descriptors, shared: 0, connected: true, asks, networks: None }
     }
 
     pub(crate) fn new(plan: &KeeperPlan, descriptors: usize, shared: usize) -> Order {
@@ -77,6 +84,7 @@ impl Order {
             shared,
             connected: false,
             asks: false,
+            networks: plan.networks.clone(),
         }
     }
 }
@@ -157,7 +165,8 @@ mod tests {
 
     #[test]
     fn an_order_of_a_later_version_is_refused_whatever_is_in_it() {
-        let plan = KeeperPlan { dir: "/run/x".into(), supervise: vec!["dhow".into()], keep: Vec::new(), share: None };
+        let (dir, supervise) = ("/run/x".into(), vec!["dhow".into()]);
+        let plan = KeeperPlan { dir, supervise, keep: Vec::new(), share: None, networks: None };
         let order = Order::new(&plan, 7, 2);
         let back: Order = read(&serde_json::to_vec(&order).unwrap()).unwrap();
         assert_eq!((back.descriptors, back.shared, back.supervise), (7, 2, plan.supervise));

@@ -75,6 +75,9 @@ pub struct Plan {
     /// Program and arguments to run when the container has ended and nobody who is connected has said that he records
     /// it. Nobody waits for more than its own end.
     pub exited: Vec<OsString>,
+    /// Whether that is run in any case: it also lets go of what nobody who is connected should have to wait for.
+    #[serde(default)]
+    pub exited_always: bool,
     /// Who holds copies of the descriptors; none: nobody, and a supervisor that is killed is lost.
     #[serde(default)]
     pub keeper: Option<KeeperPlan>,
@@ -92,6 +95,9 @@ pub struct KeeperPlan {
     /// A byte that the keeper shares the lock of (fcntl(2)) as long as it lives.
     #[serde(default)]
     pub share: Option<Byte>,
+    /// What it looks after besides, once a plan has said so.
+    #[serde(default)]
+    pub networks: Option<NetworksPlan>,
 }
 
 /// A byte of a file.
@@ -101,6 +107,18 @@ pub struct Byte {
     pub path: PathBuf,
     /// Which one.
     pub offset: u32,
+}
+
+/// What a keeper needs to look after networks: their resolvers, which are found in `networks` beside `keeper.sock`, and the
+/// firewall.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworksPlan {
+    /// The arguments that make the program a resolver, its name first.
+    pub resolve: Vec<OsString>,
+    /// Our nftables table.
+    pub table: String,
+    /// The arguments with which the program rebuilds it, its name first.
+    pub reload: Vec<OsString>,
 }
 
 /// How a container ended.

@@ -17,6 +17,7 @@
 
 mod adopt;
 mod again;
+mod answers;
 mod attach;
 mod create;
 mod events;
@@ -29,6 +30,7 @@ mod kill;
 mod list;
 mod logs;
 mod names;
+mod networks;
 mod pause;
 mod process;
 mod remove;
@@ -50,7 +52,10 @@ pub mod view;
 mod wait;
 
 pub use again::again;
+pub(crate) use again::send_to_release;
+pub(crate) use answers::change as networks_changed;
 pub use attach::{attach, reattach};
+pub(crate) use create::id;
 pub use create::{Created, create};
 pub use exec::{Detached, ExecRequest, exec, exec_detached, exec_ended, hold};
 pub use exited::exited;
@@ -65,7 +70,7 @@ pub use restart::restart;
 pub(crate) use sealed::read_only;
 pub use sealed::{is_sealed, seal, send_on, words};
 pub use signal::signal_number;
-pub use start::{Supervisor, start, start_again, start_with};
+pub use start::{NETWORKS, Supervisor, start, start_again, start_with};
 pub use stop::{finish_stop, stop};
 pub use top::{Table, top};
 pub use unpause::unpause;
@@ -76,7 +81,13 @@ use dhow_state::ContainerRow;
 use std::path::{Path, PathBuf};
 
 /// This very program, whatever became of its file: supervisors and stand-ins are started from it.
-const PROGRAM: &str = "/proc/self/exe";
+pub(crate) const PROGRAM: &str = "/proc/self/exe";
+
+/// The control group of all supervisors, their keeper and the resolvers of a store: nobody can remove the group that he is
+/// in, so they share one.
+pub(crate) fn supervisors_group(store: &str) -> PathBuf {
+    format!("dhow/{store}/supervisors").into()
+}
 
 /// Where the spec of the last start is kept.
 fn config_path(dir: &Path) -> PathBuf {
@@ -84,7 +95,7 @@ fn config_path(dir: &Path) -> PathBuf {
 }
 
 /// Random bytes.
-fn random<const N: usize>() -> Result<[u8; N], EngineError> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], EngineError> {
     let mut bytes = [0; N];
     // Up to 256 bytes come whole or not at all (getrandom(2)).
     rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty())

@@ -1,5 +1,9 @@
 //! Errors of use cases.
 
+use dhow_network::NetworkError;
+use dhow_network::ipam::IpamError;
+use dhow_network::ports::PortError;
+use dhow_network::resolver::control::ControlError;
 use dhow_rootfs::RootfsError;
 use dhow_rootfs::snapshots::SnapshotError;
 use dhow_runtime::RuntimeError;
@@ -22,6 +26,9 @@ pub enum EngineError {
     /// No container has this name or id.
     #[error("No such container: {0}")]
     NoSuchContainer(String),
+    /// No network has this name or id.
+    #[error("network {0} not found")]
+    NoSuchNetwork(String),
     /// A container could not be started.
     #[error("{message}")]
     Start {
@@ -30,6 +37,9 @@ pub enum EngineError {
         /// Why.
         message: String,
     },
+    /// What is wanted is still held by what has just ended: to be tried again, for a while.
+    #[error("{0}")]
+    Busy(Box<EngineError>),
     /// A container is in a state in which this cannot be done.
     #[error("{message}")]
     Conflict {
@@ -111,6 +121,26 @@ pub enum EngineError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// The row of a network cannot be read.
+    #[error("the record of network {name} is damaged: {source}")]
+    BadNetwork {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// Links, addresses, routes, the firewall.
+    #[error(transparent)]
+    Network(#[from] NetworkError),
+    /// Subnets and who gets which address.
+    #[error(transparent)]
+    Ipam(#[from] IpamError),
+    /// Published ports.
+    #[error(transparent)]
+    Port(#[from] PortError),
+    /// The resolver of a network.
+    #[error(transparent)]
+    Resolver(#[from] ControlError),
     /// The runtime.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
@@ -180,10 +210,17 @@ impl EngineError {
 impl Classify for EngineError {
     fn kind(&self) -> Kind {
         match self {
-            EngineError::NoSuchImage(_) | EngineError::NoSuchContainer(_) => Kind::NotFound,
+            EngineError::NoSuchImage(_) | EngineError::NoSuchContainer(_) | EngineError::NoSuchNetwork(_) => {
+                Kind::NotFound
+            }
             EngineError::Start { .. } => Kind::Internal,
             EngineError::Conflict { .. } => Kind::Conflict,
-            EngineError::BadContainer { .. } => Kind::Corrupt,
+            EngineError::Busy(e) => e.kind(),
+            EngineError::Port(e) => e.kind(),
+            EngineError::BadContainer { .. } | EngineError::BadNetwork { .. } => Kind::Corrupt,
+            EngineError::Network(e) => e.kind(),
+            EngineError::Ipam(e) => e.kind(),
+            EngineError::Resolver(_) => Kind::Internal,
             EngineError::Runtime(e) => e.kind(),
             EngineError::Client(ClientError::Runtime(e)) => e.kind(),
             EngineError::Client(ClientError::NotRunning) => Kind::Conflict,
@@ -206,6 +243,9 @@ impl Classify for EngineError {
         match self {
             EngineError::NoSuchImage(_) => Some("list what there is with: dhow images".into()),
             EngineError::NoSuchContainer(_) => Some("list what there is with: dhow ps -a".into()),
+            EngineError::NoSuchNetwork(_) => Some("list what there is with: dhow network ls".into()),
+            EngineError::Network(e) => e.hint(),
+            EngineError::Ipam(e) => e.hint(),
             EngineError::Conflict { hint, .. } => hint.clone(),
             EngineError::Snapshot(e) => e.hint(),
             EngineError::Runtime(e) => e.hint(),

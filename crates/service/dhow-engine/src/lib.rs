@@ -1,4 +1,4 @@
-//! Use cases: what dhow does with images and with its own store, one verb per file.
+//! Use cases: what dhow does with images, containers, networks and its own store, one verb per file.
 //!
 //! Requests and answers are plain values; nothing here prints, parses arguments or reads the environment. Whoever
 //! asks brings the time ([`Clock`]), a way to show progress ([`Progress`]) and a way to stop ([`Cancel`]).
@@ -6,6 +6,7 @@
 pub mod container;
 pub mod error;
 pub mod image;
+pub mod network;
 pub mod progress;
 pub mod system;
 

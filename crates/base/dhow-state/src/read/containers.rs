@@ -2,6 +2,7 @@
 
 use super::{Read, count, digest, operation, text};
 use crate::error::StateError;
+use crate::layout::is_lower_hex;
 use crate::rows::{ContainerRow, ContainerState};
 use dhow_spec::Digest;
 use dhow_sys::process::ProcessIdentity;
@@ -42,7 +43,7 @@ impl Read<'_> {
     /// # Errors
     /// Of the ledger.
     pub fn containers_by_prefix(&self, prefix: &str) -> Result<Vec<ContainerRow>, StateError> {
-        if prefix.is_empty() || !prefix.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)) {
+        if prefix.is_empty() || !is_lower_hex(prefix) {
             return Ok(Vec::new());
         }
         // `g` sorts behind every hex digit.

@@ -219,7 +219,10 @@ fn a_run_directory_is_empty_when_it_is_made() {
 fn a_store_of_before_containers_gets_them() {
     let scratch = Scratch::new();
     drop(scratch.open());
-    scratch.tamper("DROP TABLE containers; PRAGMA user_version = 1");
+    scratch.tamper(
+        "DROP TABLE endpoints; DROP TABLE addresses; DROP TABLE ports; DROP TABLE networks; DROP TABLE containers;
+         PRAGMA user_version = 1",
+    );
     std::fs::remove_dir(scratch.root().join("containers")).unwrap();
     let state = State::open(&scratch.places(), Access::ReadWrite).unwrap();
     assert_eq!(state.check(&REPAIR, 1).unwrap().findings, []);

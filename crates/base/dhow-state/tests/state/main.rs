@@ -8,6 +8,7 @@ mod crash;
 mod events;
 mod garbage;
 mod images;
+mod networks;
 mod operations;
 mod places;
 mod processes;

@@ -108,7 +108,7 @@ fn a_newer_store_is_refused_with_both_versions() {
     for access in [Access::ReadOnly, Access::ReadWrite] {
         let error = State::open(&scratch.places(), access).err().unwrap();
         assert_eq!(error.kind(), Kind::Unsupported);
-        assert!(error.to_string().contains("99") && error.to_string().contains("up to 2"), "{error}");
+        assert!(error.to_string().contains("99") && error.to_string().contains("up to 3"), "{error}");
         assert_eq!(error.hint().as_deref(), Some("use the newer dhow"));
     }
 }

@@ -15,10 +15,13 @@ pub(super) mod kind {
     pub(in super::super) const DEL_TABLE: u16 = NF_TABLES | 2;
     pub(in super::super) const NEW_CHAIN: u16 = NF_TABLES | 3;
     pub(in super::super) const GET_CHAIN: u16 = NF_TABLES | 4;
+    pub(in super::super) const DEL_CHAIN: u16 = NF_TABLES | 5;
     pub(in super::super) const NEW_RULE: u16 = NF_TABLES | 6;
     pub(in super::super) const GET_RULE: u16 = NF_TABLES | 7;
+    pub(in super::super) const DEL_RULE: u16 = NF_TABLES | 8;
     pub(in super::super) const NEW_SET: u16 = NF_TABLES | 9;
     pub(in super::super) const GET_SET: u16 = NF_TABLES | 10;
+    pub(in super::super) const DEL_SET: u16 = NF_TABLES | 11;
     pub(in super::super) const NEW_ELEMENT: u16 = NF_TABLES | 12;
     pub(in super::super) const GET_ELEMENT: u16 = NF_TABLES | 13;
     pub(in super::super) const DEL_ELEMENT: u16 = NF_TABLES | 14;

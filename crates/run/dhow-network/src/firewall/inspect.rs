@@ -2,8 +2,8 @@
 
 use super::encode::{self, INET, kind};
 use super::is_missing;
-use super::plan::{element_of, map_of};
-use super::ruleset::{Chain, Rule, Ruleset, Set};
+use super::plan::{BRIDGES, element_of, map_of};
+use super::ruleset::{Chain, Datum, Element, Rule, Ruleset, Set};
 use crate::NetworkError;
 use crate::netlink::{Attributes, Message, Received, Socket, attributes, flag};
 use crate::ports::{Port, Protocol};
@@ -144,6 +144,19 @@ pub(super) fn target(socket: &mut Socket, table: &str, port: &Port) -> Result<Op
         Ok(()) => Ok(value.and_then(|(_, value)| address_and_port(&value, element_size(port)))),
         Err(failure) if is_missing(&failure) => Ok(None),
         Err(failure) => Err(NetworkError::kernel("look for port", port.to_string())(failure)),
+    }
+}
+
+/// Whether a bridge is in the set of them; not, when there is no table.
+pub(super) fn has_bridge(socket: &mut Socket, table: &str, bridge: &str) -> Result<bool, NetworkError> {
+    let element = Element { key: vec![Datum::Link(bridge.to_owned())], value: Vec::new() };
+    let Some(message) = encode::elements(kind::GET_ELEMENT, table, BRIDGES, [&element]).pop() else {
+        return Ok(false);
+    };
+    match socket.exchange(message, |_| {}) {
+        Ok(()) => Ok(true),
+        Err(failure) if is_missing(&failure) => Ok(false),
+        Err(failure) => Err(NetworkError::kernel("look for bridge", bridge)(failure)),
     }
 }
 

@@ -55,6 +55,9 @@ impl Network {
     }
 }
 
+/// The set of all our bridges.
+pub(super) const BRIDGES: &str = "bridges";
+
 /// `127.0.0.0/8`.
 fn loopback() -> Subnet {
     Subnet::new(Ipv4Addr::new(127, 0, 0, 0).into(), 8).expect("8 bits are not too many")
@@ -105,7 +108,7 @@ impl Plan {
                 .collect(),
         };
         [
-            set("bridges", 1, |_| true),
+            set(BRIDGES, 1, |_| true),
             set("internal", 1, |network| network.internal),
             set("unprotected", 1, |network| network.unprotected && !network.internal),
             set("together", 2, |network| network.inter_container),

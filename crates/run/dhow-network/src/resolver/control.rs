@@ -19,13 +19,14 @@
 //! ```
 //!
 //! Handing in again what is there replaces it. A network that is handed in has been read when the answer comes; after
-//! that its document is read again whenever it is replaced. A resolver whose last container left, and with which nobody
-//! is connected, ends after [`Begin::linger`]: who finds nobody listening starts another.
+//! that its document is read again whenever it is replaced. A container leaves by itself when its process ends. A resolver
+//! whose last container left, and with which nobody is connected but who follows, ends after [`Begin::linger`]: who finds
+//! nobody listening starts another.
 
 mod record;
 mod sockets;
 
-pub use record::Record;
+pub use record::{Heir, Record};
 pub use sockets::{PerFamily, Sockets, ready_for};
 
 use super::resolv_conf::Upstream;
@@ -34,7 +35,7 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockop
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub const VERSION: u32 = 1;
 pub const PACKET_MAX: usize = 64 * 1024;
 /// How long a command waits for a resolver's answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a resolver stays without containers and connections, in milliseconds: the next may be about to come.
+pub const LINGER: u64 = 2000;
 /// A user that nobody else is: no account has such a number, and service managers draw theirs elsewhere.
 pub const NOBODY_ELSE: u32 = 0x7e00_0035;
 
@@ -81,7 +84,7 @@ pub enum Request {
 }
 
 /// How a resolver is to run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Begin {
     /// [`VERSION`].
     pub version: u32,
@@ -89,12 +92,22 @@ pub struct Begin {
     pub user: u32,
     /// How many milliseconds it stays without containers and connections; none: for ever.
     pub linger: Option<u64>,
+    /// The control group it enters, relative to the root of the hierarchies; none: it stays where it was started.
+    #[serde(default)]
+    pub group: Option<PathBuf>,
+}
+
+impl Begin {
+    /// As a resolver of dhow's runs.
+    pub fn usual() -> Begin {
+        Begin { version: VERSION, user: NOBODY_ELSE, linger: Some(LINGER), group: None }
+    }
 }
 
 /// A container that asks.
 ///
-/// Its descriptors, in order: listening sockets, then sockets for asking others. UDP or TCP, IPv4 or IPv6 is seen from each
-/// socket itself. As many queries go out at once as there are sockets for it.
+/// Its descriptors, in order: listening sockets, then sockets for asking others, then perhaps its process. UDP or TCP, IPv4
+/// or IPv6 is seen from each socket itself. As many queries go out at once as there are sockets for it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Join {
     /// Its id.
@@ -111,8 +124,12 @@ pub struct Join {
     pub listeners: usize,
     /// How many, behind those, are sockets of the container's namespace.
     pub container: usize,
-    /// How many, at the end, are sockets of the host's.
+    /// How many, behind those, are sockets of the host's.
     pub host: usize,
+    /// Whether the last is a pidfd of the container's first process: when that has ended the container is let go, whoever
+    /// could have said so. Its sockets would keep the container's network namespace, and all wires into it, for ever.
+    #[serde(default)]
+    pub process: bool,
 }
 
 /// What a resolver answers.
@@ -183,6 +200,12 @@ pub enum ControlError {
     Answer(#[from] serde_json::Error),
 }
 
+impl AsFd for Control {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
 /// A connection with a resolver.
 #[derive(Debug)]
 pub struct Control {
@@ -195,13 +218,15 @@ impl Control {
     /// # Errors
     /// What socket(2) and connect(2) say otherwise.
     pub fn connect(path: &Path) -> io::Result<Option<Control>> {
-        let flags = SocketFlags::CLOEXEC;
-        let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
-        match rustix::net::connect(&socket, &SocketAddrUnix::new(path)?) {
-            Ok(()) => Control::over(socket).map(Some),
-            Err(rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        reach(path, SocketFlags::CLOEXEC)?.map(Control::over).transpose()
+    }
+
+    /// The same for somebody who waits for nothing, neither now nor later.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect); `WouldBlock` when too many want the same just now.
+    pub fn connect_at_once(path: &Path) -> io::Result<Option<Control>> {
+        Ok(reach(path, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?.map(|socket| Control { socket }))
     }
 
     /// Starts a resolver: the command's standard input becomes its control socket. It says nothing on the other two, and
@@ -250,11 +275,19 @@ impl Control {
             listeners: sockets.listeners.len(),
             container: sockets.container.len(),
             host: sockets.host.len(),
+            process: sockets.process.is_some(),
             ..join
         };
-        let all = sockets.listeners.iter().chain(&sockets.container).chain(&sockets.host);
+        let all = sockets.listeners.iter().chain(&sockets.container).chain(&sockets.host).chain(&sockets.process);
         let all: Vec<_> = all.map(AsFd::as_fd).collect();
         self.ask(&Request::Join(join), &all)
+    }
+
+    /// Sends a request, and waits for nothing.
+    fn post(&self, request: &Request, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        // With room for one packet at least whenever the one before was taken.
+        let bytes = serde_json::to_vec(request)?;
+        passing::send(self.socket.as_fd(), &bytes, descriptors).map(drop)
     }
 
     fn exchange(&self, request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<Reply, ControlError> {
@@ -271,6 +304,15 @@ impl Control {
             (_, Ok(Reply::Refused { why })) => Err(ControlError::Refused { what, why }),
             (_, reply) => Ok(reply?),
         }
+    }
+}
+
+fn reach(path: &Path, flags: SocketFlags) -> io::Result<Option<OwnedFd>> {
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    match rustix::net::connect(&socket, &SocketAddrUnix::new(path)?) {
+        Ok(()) => Ok(Some(socket)),
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::CONNREFUSED) => Ok(None),
+        Err(error) => Err(error.into()),
     }
 }
 

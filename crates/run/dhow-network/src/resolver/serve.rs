@@ -11,6 +11,7 @@ use super::control::{Begin, PACKET_MAX, Reply, Request, VERSION};
 use super::zone::{Zone, ZoneError};
 use super::{confine, message};
 use client::Client;
+use dhow_runtime::cgroup::{Cgroup, Hierarchies};
 use dhow_sys::passing;
 use requests::Connection;
 use rustix::event::{Timespec, epoll};
@@ -66,8 +67,23 @@ fn begin(socket: &OwnedFd) -> Result<(Begin, u32), String> {
         _ => return Err("the first request has to be to begin".to_owned()),
     };
     let owner = rustix::process::geteuid().as_raw();
+    leave_the_caller(&begin);
     confine::confine(begin.user).map_err(|error| requests::chain(&error))?;
     Ok((begin, owner))
+}
+
+/// The end of the session that we were started in is not ours, nor are its group, priority or terminal. What cannot be
+/// left does no harm.
+fn leave_the_caller(begin: &Begin) {
+    let _ = rustix::process::setsid();
+    let _ = rustix::thread::set_name(c"dhow-resolver");
+    dhow_sys::inherited::leave_behind();
+    if let Some(path) = &begin.group
+        && let Ok(on) = Hierarchies::detect()
+        && let Ok(group) = Cgroup::shared(&on, path)
+    {
+        let _ = group.join();
+    }
 }
 
 /// What an event is about.
@@ -80,6 +96,8 @@ enum Token {
     Listen(usize, usize),
     Stream(usize, usize),
     Way(usize, usize),
+    /// The client's slot, and which of those that have been in it.
+    Process(usize, usize),
 }
 
 impl Token {
@@ -91,6 +109,7 @@ impl Token {
             Token::Listen(client, nth) => (3, client, nth),
             Token::Stream(client, nth) => (4, client, nth),
             Token::Way(client, nth) => (5, client, nth),
+            Token::Process(client, nth) => (6, client, nth),
         };
         kind << 56 | (client as u64 & 0xff_ffff) << 32 | nth as u64 & 0xffff_ffff
     }
@@ -103,6 +122,7 @@ impl Token {
             2 => Token::Connection(nth),
             3 => Token::Listen(client, nth),
             4 => Token::Stream(client, nth),
+            6 => Token::Process(client, nth),
             _ => Token::Way(client, nth),
         }
     }
@@ -185,6 +205,8 @@ struct Resolver {
     world: World,
     clients: Vec<Option<Client>>,
     connections: Vec<Option<Connection>>,
+    /// How many clients there have been.
+    joined: usize,
     listener: Option<OwnedFd>,
     owner: u32,
     linger: Option<Duration>,
@@ -217,6 +239,7 @@ impl Resolver {
             world,
             clients: Vec::new(),
             connections: Vec::new(),
+            joined: 0,
             listener: None,
             owner,
             linger: begin.linger.map(Duration::from_millis),
@@ -254,6 +277,7 @@ impl Resolver {
             Token::Listen(slot, nth) => client(slot, &mut |client, world| client.listened(nth, world)),
             Token::Stream(slot, nth) => client(slot, &mut |client, world| client.streamed(nth, flags, world)),
             Token::Way(slot, nth) => client(slot, &mut |client, world| client.answered(nth, world)),
+            Token::Process(slot, nth) => self.ended(slot, nth),
             Token::Connection(nth) => self.packet(nth, flags),
             Token::Listener => self.accept(),
             Token::Zones => world.read_again(),
@@ -262,9 +286,7 @@ impl Resolver {
 
     /// How long to wait for events. None: for ever.
     fn timeout(&mut self) -> Option<Timespec> {
-        let busy = self.linger.is_none()
-            || self.clients.iter().any(Option::is_some)
-            || self.connections.iter().any(Option::is_some);
+        let busy = self.linger.is_none() || self.clients.iter().any(Option::is_some) || self.is_asked();
         self.idle = if busy { None } else { self.idle.or(Some(self.world.now)) };
         let end = self.idle.zip(self.linger).map(|(since, linger)| since + linger);
         let next = [end, self.world.due].into_iter().flatten().min()?;
@@ -272,12 +294,17 @@ impl Resolver {
         Timespec::try_from(wait).ok()
     }
 
+    /// Whether somebody is connected who may ask for something.
+    fn is_asked(&self) -> bool {
+        self.connections.iter().flatten().any(|connection| !connection.follows)
+    }
+
     /// Sees to what has waited too long.
     fn expire(&mut self) {
         if self.idle.zip(self.linger).is_some_and(|(since, linger)| self.world.now >= since + linger) {
             // Whoever is about to come in comes in first.
             self.accept();
-            self.stop = self.connections.iter().all(Option::is_none);
+            self.stop = !self.is_asked();
         }
         if self.world.due.is_some_and(|due| self.world.now >= due) {
             self.world.due = None;

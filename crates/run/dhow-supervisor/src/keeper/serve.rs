@@ -1,5 +1,6 @@
 //! The keeper's loop.
 
+use super::networks::Networks;
 use super::succession;
 use super::{Order, Post, SOCKET};
 use crate::plan::Byte;
@@ -75,6 +76,8 @@ pub(super) struct Keeper {
     pool: Pool,
     /// What it shares the lock of a byte of; nothing here depends on it.
     _shared: Option<File>,
+    /// None: nobody has told us of any.
+    networks: Option<Networks>,
     /// Written to by the handler of SIGCHLD.
     children: std::os::unix::net::UnixStream,
     idle_since: Instant,
@@ -104,6 +107,7 @@ impl Keeper {
             listener,
             entries: Vec::new(),
             pool: Pool::default(),
+            networks: None,
             children,
             idle_since: Instant::now(),
             full_until: None,
@@ -140,11 +144,24 @@ impl Keeper {
             for entry in &mut self.entries {
                 entry.follow_the_dead();
             }
+            self.look_after_networks();
             self.entries.retain(|entry| entry.connection.is_some() || entry.order.is_some());
-            if !self.entries.is_empty() {
+            if !self.entries.is_empty() || self.networks.as_ref().is_some_and(Networks::is_busy) {
                 self.idle_since = Instant::now();
             } else if self.idle_since.elapsed() >= IDLE && self.is_over()? {
                 return Ok(());
+            }
+        }
+    }
+
+    /// Begins with it once somebody has said how.
+    fn look_after_networks(&mut self) {
+        match &mut self.networks {
+            Some(networks) => networks.go_on(),
+            None => {
+                let plan = self.entries.iter().find_map(|entry| entry.order.as_ref()?.networks.as_ref());
+                // What cannot be had now is tried again with the next order that comes.
+                self.networks = plan.and_then(|plan| Networks::begin(&self.post.dir, plan.clone()).ok());
             }
         }
     }
@@ -174,7 +191,9 @@ impl Keeper {
         let due = self.entries.iter().filter_map(Entry::due).min();
         let idle = self.entries.is_empty().then(|| self.idle_since + IDLE);
         self.full_until = self.full_until.filter(|until| *until > Instant::now());
-        let timeout = due.into_iter().chain(idle).chain(self.full_until).min().map(|at| {
+        let idle = idle.filter(|_| !self.networks.as_ref().is_some_and(Networks::is_busy));
+        let networks = self.networks.as_ref().and_then(Networks::due);
+        let timeout = due.into_iter().chain(idle).chain(self.full_until).chain(networks).min().map(|at| {
             let left = at.saturating_duration_since(Instant::now());
             Timespec { tv_sec: left.as_secs().cast_signed(), tv_nsec: left.subsec_nanos().into() }
         });
@@ -182,14 +201,20 @@ impl Keeper {
         let mut fds = vec![PollFd::new(&self.listener, let_in), PollFd::new(&self.children, PollFlags::IN)];
         let connections = self.entries.iter().filter_map(|entry| entry.connection.as_ref());
         fds.extend(connections.map(|connection| PollFd::new(connection, PollFlags::IN)));
+        let besides = self.networks.iter().flat_map(Networks::descriptors);
+        fds.extend(besides.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(e) => return Err(e.into()),
         }
         let ready: Vec<bool> = fds[2..].iter().map(|fd| !fd.revents().is_empty()).collect();
         let connected = self.entries.iter_mut().filter(|entry| entry.connection.is_some());
-        for (entry, _) in connected.zip(ready).filter(|(_, ready)| *ready) {
+        let mut ready = ready.into_iter();
+        for (entry, _) in connected.zip(ready.by_ref()).filter(|(_, ready)| *ready) {
             entry.hear(&mut self.pool);
+        }
+        if let Some(networks) = &mut self.networks {
+            networks.hear(ready);
         }
         Ok(())
     }

@@ -52,7 +52,7 @@ impl Watch {
         self.accept();
         self.let_go();
         let told = self.say_goodbye(&record);
-        if !self.recorded {
+        if !self.recorded || self.brief.exited_always {
             self.run_exited();
         }
         self.let_go_of_keeper();
@@ -139,6 +139,8 @@ impl Watch {
         // Expressly, and not by closing: the keeper has them too.
         for held in self.kept.drain(..).chain(self.lock.take()) {
             let _ = rustix::fs::flock(&held, FlockOperation::Unlock);
+            // The sockets of published ports lie in it.
+            let _ = dhow_sys::parcel::empty(held.as_fd());
         }
         if let Some(log) = &self.log {
             log.nudge();

@@ -47,6 +47,7 @@ fn supervise(name: &str, script: &str, stdin: Stdin) -> Plain {
             cgroup: None,
             stdin,
             exited: ["touch".into(), directory.join("exited").into()].into(),
+            exited_always: false,
             started: 0,
             oom_score: 0,
             process: None,

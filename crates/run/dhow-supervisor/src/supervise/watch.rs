@@ -40,6 +40,8 @@ pub(super) struct Brief {
     pub(super) cgroup: Option<PathBuf>,
     pub(super) stdin: Stdin,
     pub(super) exited: Vec<OsString>,
+    #[serde(default)]
+    pub(super) exited_always: bool,
     /// When the gate was opened, nanoseconds since the Unix epoch. Since version 2 the slate has it.
     #[serde(default)]
     pub(super) started: i64,
@@ -66,6 +68,7 @@ impl Brief {
             cgroup: plan.cgroup.clone(),
             stdin: plan.stdin,
             exited: plan.exited.clone(),
+            exited_always: plan.exited_always,
             started: 0,
             oom_score,
             process: Some(process),

@@ -53,6 +53,7 @@ impl Container {
             stdin: Stdin::Closed,
             join: Vec::new(),
             exited: vec!["/usr/bin/touch".into(), scratch.0.join("exited").into()],
+            exited_always: false,
             keeper: None,
             run_dir,
         };

@@ -20,6 +20,7 @@ pub(crate) fn kept(mut container: Container) -> Container {
         supervise: vec!["supervisor".into()],
         keep: vec!["keeper".into(), "keep".into()],
         share: None,
+        networks: None,
     });
     container
 }

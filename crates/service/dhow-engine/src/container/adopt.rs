@@ -4,6 +4,7 @@
 //! a process that lives, nobody is left: whoever looks at the container then makes a plan from its row and the spec of its
 //! last start, and starts a supervisor with it. Of two who do so at once, one gets the lock.
 
+use super::answers;
 use super::process;
 use super::root;
 use super::start::{self, SUPERVISE};
@@ -26,7 +27,8 @@ pub(super) fn unless_watched(engine: &Engine, row: &ContainerRow) -> Result<(), 
     let Some(adoption) = adoption(engine, row)? else { return Ok(()) };
     // Two who mount one upper directory corrupt each other: whoever else wants it has to find it taken.
     let dir = engine.state.container_dir(&row.id);
-    let kept = match root::claim(Stored::of(row)?.storage, &dir) {
+    let stored = Stored::of(row)?;
+    let kept = match root::claim(stored.storage, &dir) {
         Ok(kept) => kept,
         Err(None) => return Ok(()),
         Err(Some(e)) => return Err(e),
@@ -34,7 +36,8 @@ pub(super) fn unless_watched(engine: &Engine, row: &ContainerRow) -> Result<(), 
     let arguments = SUPERVISE.map(AsRef::as_ref);
     let kept: Vec<BorrowedFd<'_>> = kept.iter().map(AsFd::as_fd).collect();
     let _ = client::adopt(Path::new(super::PROGRAM), &arguments, &adoption, &kept);
-    Ok(())
+    // Who answers for names may have been killed along with the rest.
+    answers::mend(engine, row, &stored.host)
 }
 
 /// What the ledger knows of it; none when it has ended, or when the spec of its start is gone.

@@ -59,6 +59,11 @@ pub(super) fn send_to_record(engine: &Engine, id: &str) -> Result<(), EngineErro
     start(engine, "exited", id).map(drop)
 }
 
+/// Sends a process that has the kernel forget the networks of containers that have ended.
+pub(crate) fn send_to_release(engine: &Engine) -> Result<(), EngineError> {
+    start(engine, "release", "all").map(drop)
+}
+
 /// Starts the process of that name. It outlives this one, and ends at once if somebody else was faster.
 fn start(engine: &Engine, word: &str, id: &str) -> Result<ProcessIdentity, EngineError> {
     let program = sealed::program();

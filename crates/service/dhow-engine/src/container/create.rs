@@ -13,10 +13,10 @@ use super::spec::{self, Host, Merged};
 use super::stored::Stored;
 use super::{join, random};
 use crate::image::resolve::resolve;
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, network};
 use dhow_runtime::status::Status;
 use dhow_spec::Platform;
-use dhow_state::{ContainerRow, ContainerState, Durability, ImageRow, Operation};
+use dhow_state::{ContainerRow, ContainerState, Durability, EndpointRow, ImageRow, Operation, Write};
 use std::path::Path;
 
 /// A container that was made.
@@ -47,13 +47,15 @@ fn make(engine: &Engine, request: &CreateRequest) -> Result<Created, EngineError
     spec::check_sources(&merged.host)?;
     let id = id()?;
 
-    let (operation, ()) = engine.state.begin_with("create", engine.now(), |w, operation| {
+    let (operation, endpoints) = engine.state.begin_with("create", engine.now(), |w, operation| {
         join::to_ids(w, &mut merged.host)?;
+        let endpoints = endpoints(engine, w, &id, &mut merged)?;
         // Once more at the end; here so that nothing is made in vain.
         if let Some(taken) = wanted.map(|name| w.container_by_name(name)).transpose()?.flatten() {
             return Err(names::taken(&taken.name, &taken.id));
         }
-        Ok(w.plan_container(operation, &id)?)
+        w.plan_container(operation, &id)?;
+        Ok(endpoints)
     })?;
     name_host(&mut merged, &id);
     let dir = operation.work().join("container");
@@ -81,18 +83,47 @@ fn make(engine: &Engine, request: &CreateRequest) -> Result<Created, EngineError
         removal: None,
         state: ContainerState { status: Status::Created.name().to_owned(), ..ContainerState::default() },
     };
-    commit(operation, row, &stored)?;
+    commit(operation, row, &stored, &endpoints)?;
     Ok(Created { id, warnings: merged.warnings })
 }
 
-fn commit(operation: Operation<'_>, mut row: ContainerRow, stored: &Stored) -> Result<(), EngineError> {
+fn commit(
+    operation: Operation<'_>,
+    mut row: ContainerRow,
+    stored: &Stored,
+    endpoints: &[EndpointRow],
+) -> Result<(), EngineError> {
     operation.commit(Durability::Crash, |w| {
         if row.name.is_empty() {
             row.name = names::free(w)?;
         }
         w.insert_container(&row).map_err(names::explain)?;
+        for endpoint in endpoints {
+            w.insert_endpoint(endpoint)?;
+        }
         events::record(w, row.created, &row, stored, "create", &[])
     })
+}
+
+/// The networks that it is to be on, which are there, and known by name from here on.
+fn endpoints(engine: &Engine, w: &Write<'_>, id: &str, merged: &mut Merged) -> Result<Vec<EndpointRow>, EngineError> {
+    let mut rows: Vec<EndpointRow> = Vec::new();
+    if merged.host.network != Namespace::Networks {
+        return Ok(rows);
+    }
+    for asked in &mut merged.host.networks {
+        let network = network::find_or_make(engine, w, &asked.network)?;
+        network::check_endpoint(&network, asked)?;
+        if rows.iter().any(|row| row.network == network.id) {
+            return Err(EngineError::Invalid {
+                problem: format!("network {:?} is specified multiple times", asked.network),
+                hint: None,
+            });
+        }
+        asked.network = network.name;
+        rows.push(network::new_endpoint(id, &network.id, asked)?);
+    }
+    Ok(rows)
 }
 
 /// Gives it a host name, where nobody did: the host's own where it shares the host's. One that joins another's network
@@ -149,7 +180,7 @@ fn source(root: &RootSource) -> Result<RootSource, EngineError> {
 }
 
 /// 64 random hex digits, not all of the first twelve decimal: those are a host name, and must not look like a number.
-fn id() -> Result<String, EngineError> {
+pub(crate) fn id() -> Result<String, EngineError> {
     loop {
         let bytes = random::<32>()?;
         let id: String = bytes

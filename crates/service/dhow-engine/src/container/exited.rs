@@ -6,10 +6,10 @@
 
 use super::events;
 use super::remove;
-use super::request::{RESTART_BACKOFF, RestartPolicy};
+use super::request::{Namespace, RESTART_BACKOFF, RestartPolicy};
 use super::settle;
 use super::stored::{Stored, moved, status};
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, network};
 use dhow_runtime::status::{Action, Status};
 use dhow_state::{ContainerRow, ContainerState, Durability, Timestamp, Write};
 use dhow_supervisor::plan::ExitRecord;
@@ -129,11 +129,20 @@ pub(super) fn record(
     }
     let goes = delay.is_none() && stored.host.auto_remove && !state.kept;
     state.kept = false;
-    let tell = |w: &Write<'_>| tell_end(w, row, &stored, end, now);
+    let mut named = Vec::new();
+    let mut tell = |w: &Write<'_>| {
+        if stored.host.network == Namespace::Networks {
+            named = network::left(w, &row.id, now)?;
+        }
+        tell_end(w, row, &stored, end, now)
+    };
     if goes {
         let ended = ContainerRow { state, ..row.clone() };
         return match remove::begin_and(engine, &ended, tell)? {
-            Some(operation) => remove::finish(engine, operation, &ended, &stored).map(|()| Recorded::Ended),
+            Some(operation) => {
+                forget_names(engine, &named);
+                remove::finish(engine, operation, &ended, &stored).map(|()| Recorded::Ended)
+            }
             None => Ok(Recorded::Changed),
         };
     }
@@ -144,11 +153,19 @@ pub(super) fn record(
         tell(w)?;
         Ok(true)
     })?;
+    forget_names(engine, &named);
     Ok(match (changed, delay) {
         (false, _) => Recorded::Changed,
         (true, Some(delay)) => Recorded::Restarts(delay),
         (true, None) => Recorded::Ended,
     })
+}
+
+/// Nobody is to find it any more. Best effort: what cannot be written now is with the next change of these networks.
+fn forget_names(engine: &Engine, networks: &[String]) {
+    if !networks.is_empty() {
+        let _ = network::names::publish(engine, networks);
+    }
 }
 
 /// Docker's `die`, and `oom` before it. Of a start that came to nothing there is nothing to tell, nor of a container

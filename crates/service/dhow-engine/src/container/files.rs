@@ -1,25 +1,32 @@
 //! Files that dhow makes for a container and mounts into it: `/etc/hostname`, `/etc/hosts`, `/etc/resolv.conf`.
 //!
-//! They lie in the container's directory and are written at each start, since they follow the host's. Their content is
-//! docker's.
+//! They lie in the container's directory. What they say is decided in `network/names/files.rs`. Those of a container without
+//! networks are written at each start, since they follow the host's; those of one with networks too, and when its networks
+//! change while it runs, but not over what somebody has changed in them.
 
 use super::join;
-use super::request::Namespace;
+use super::request::{HostConfig, Namespace};
 use super::sealed;
 use super::spec::{self, Files, Host};
 use super::view::Container;
+use crate::network::names::{Member, files};
 use crate::{Engine, EngineError};
+use dhow_network::resolver::resolv_conf::{self, ResolvConf};
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-const HOSTS: &str = "127.0.0.1\tlocalhost\n\
-                     ::1\tlocalhost ip6-localhost ip6-loopback\n\
-                     fe00::\tip6-localnet\n\
-                     ff00::\tip6-mcastprefix\n\
-                     ff02::1\tip6-allnodes\n\
-                     ff02::2\tip6-allrouters\n";
+/// A longer file is nobody's but its writer's; it is not read any further.
+const LONGEST: u64 = 256 * 1024;
 
-/// Writes them; a container that shares another's network shares its files too.
-pub(super) fn write(engine: &Engine, container: &Container, host: &Host) -> Result<Files, EngineError> {
+/// Writes them; a container that shares another's network shares its files too. `members` are the networks it is on, the
+/// preferred one first.
+pub(super) fn write(
+    engine: &Engine,
+    container: &Container,
+    host: &Host,
+    members: &[Member],
+) -> Result<Files, EngineError> {
     let init = match container.host.init {
         true => Some(program()?),
         false => None,
@@ -29,18 +36,92 @@ pub(super) fn write(engine: &Engine, container: &Container, host: &Host) -> Resu
         Namespace::Container(of) => engine.state.container_dir(of),
         network => {
             let dir = &container.dir;
-            let shares = *network == Namespace::Host;
             put(&dir.join("hostname"), &format!("{}\n", spec::hostname(container, host)))?;
-            let hosts = if shares { read("/etc/hosts") } else { None };
-            put(&dir.join("hosts"), hosts.as_deref().unwrap_or(HOSTS))?;
-            let resolv_conf = read("/etc/resolv.conf").unwrap_or_default();
-            let resolv_conf = if shares { resolv_conf } else { without_loopback(&resolv_conf) };
-            put(&dir.join("resolv.conf"), &resolv_conf)?;
+            match network {
+                Namespace::Networks => connected(container, host, members, renew)?,
+                _ => unconnected(&container.host, dir)?,
+            }
             dir.clone()
         }
     };
     let there = |name: &str| Some(of.join(name)).filter(|path| path.exists());
     Ok(Files { hostname: there("hostname"), hosts: there("hosts"), resolv_conf: there("resolv.conf"), init, shm })
+}
+
+/// Writes those of a running container whose networks have changed.
+pub(crate) fn refresh(container: &Container, members: &[Member]) -> Result<(), EngineError> {
+    connected(container, &Host::new(super::unified()), members, put)
+}
+
+/// Of a container with the host's network, or with none.
+fn unconnected(options: &HostConfig, dir: &Path) -> Result<(), EngineError> {
+    let shares = options.network == Namespace::Host;
+    let mut hosts = if shares { read("/etc/hosts") } else { None }.unwrap_or_else(|| files::HOSTS.to_owned());
+    if !options.extra_hosts.is_empty() {
+        hosts.push_str(&files::extra(options, &[], shares)?);
+    }
+    put(&dir.join("hosts"), &hosts)?;
+    let resolv_conf = read(resolv_conf::HOST).unwrap_or_default();
+    let resolv_conf = if shares { resolv_conf } else { without_loopback(&resolv_conf) };
+    let resolv_conf = match files::is_asked(options) {
+        true => files::asked(options, &ResolvConf::parse(&resolv_conf)).to_string(),
+        false => resolv_conf,
+    };
+    put(&dir.join("resolv.conf"), &resolv_conf)
+}
+
+/// Of a container on networks; `over` writes over a file that is there.
+fn connected(
+    container: &Container,
+    host: &Host,
+    members: &[Member],
+    over: fn(&Path, &str) -> Result<(), EngineError>,
+) -> Result<(), EngineError> {
+    let options = &container.host;
+    let names = files::own_names(&spec::hostname(container, host), container.config.domainname.as_deref());
+    let own = files::own(&names, members);
+    let plain = [files::HOSTS, &files::extra(options, members, false)?].concat();
+    let path = container.dir.join("hosts");
+    match look(&path, &plain)? {
+        Found::Ours => over(&path, &files::marked(&format!("{plain}{own}")))?,
+        Found::Changed(now) => {
+            let amended = files::amended(&now, &names, &own);
+            if amended != now {
+                over(&path, &amended)?;
+            }
+        }
+        Found::Foreign => {}
+    }
+    let path = container.dir.join("resolv.conf");
+    match look(&path, &without_loopback(&read(resolv_conf::HOST).unwrap_or_default()))? {
+        Found::Ours => over(&path, &files::marked(&files::resolv_conf(options, &files::of_host(), members))),
+        Found::Changed(_) | Found::Foreign => Ok(()),
+    }
+}
+
+/// What has become of a file of ours.
+enum Found {
+    /// It is as we wrote it, with or without networks; or not there yet.
+    Ours,
+    /// Somebody has changed it.
+    Changed(String),
+    /// No text, or very much of it.
+    Foreign,
+}
+
+fn look(path: &Path, plain: &str) -> Result<Found, EngineError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Found::Ours),
+        Err(e) => return Err(EngineError::io("read", path.display(), e)),
+    };
+    let mut bytes = Vec::new();
+    file.take(LONGEST + 1).read_to_end(&mut bytes).map_err(|e| EngineError::io("read", path.display(), e))?;
+    Ok(match String::from_utf8(bytes) {
+        Ok(text) if files::is_unchanged(&text) || text == plain => Found::Ours,
+        Ok(text) if text.len() as u64 <= LONGEST => Found::Changed(text),
+        _ => Found::Foreign,
+    })
 }
 
 /// This program's file, by a path that leads to it: a mount in the container cannot be made of less.
@@ -75,8 +156,19 @@ fn read(path: &str) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }
 
+/// In place: the container has this very file mounted.
 fn put(path: &Path, content: &str) -> Result<(), EngineError> {
     std::fs::write(path, content).map_err(|e| EngineError::io("write", path.display(), e))
+}
+
+/// As a whole: nobody has it mounted.
+fn renew(path: &Path, content: &str) -> Result<(), EngineError> {
+    if let Ok(mut file) = File::create_new(path) {
+        return file.write_all(content.as_bytes()).map_err(|e| EngineError::io("write", path.display(), e));
+    }
+    let begun = path.with_extension("begun");
+    put(&begun, content)?;
+    std::fs::rename(&begun, path).map_err(|e| EngineError::io("rename", begun.display(), e))
 }
 
 /// A name server on the host's loopback cannot be reached from another network namespace.

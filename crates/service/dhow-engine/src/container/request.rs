@@ -3,9 +3,15 @@
 //! The field names are docker's (`Config` and `HostConfig` of its API), the types are ours: nothing here is text that
 //! still has to be taken apart, except what only the image or the kernel can judge.
 
+mod network;
+
+pub use network::{EndpointConfig, Publish, Target};
+
+use dhow_network::mac::Mac;
 use dhow_spec::Platform;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -74,6 +80,10 @@ pub struct Config {
     pub stop_signal: Option<String>,
     /// Seconds from that signal to SIGKILL; -1: never.
     pub stop_timeout: Option<i64>,
+    /// Ports that the program listens on, `80/tcp`, in addition to the image's.
+    pub exposed_ports: BTreeSet<String>,
+    /// The hardware address on its first network, for those who ask the container for it.
+    pub mac_address: Option<Mac>,
 }
 
 /// How a container runs on this host.
@@ -86,6 +96,21 @@ pub struct HostConfig {
     pub tmpfs: BTreeMap<String, String>,
     /// The network.
     pub network: Namespace,
+    /// The networks it is on when it is made, where [`Namespace::Networks`] says that it is on some: the first one is
+    /// docker's `NetworkMode`. Later ones are in the ledger alone.
+    pub networks: Vec<EndpointConfig>,
+    /// Ports that the host has for it.
+    pub ports: Vec<Publish>,
+    /// `-P`: every exposed port that is not among them gets a random one.
+    pub publish_all: bool,
+    /// Name servers.
+    pub dns: Vec<IpAddr>,
+    /// Domains that short names are looked for in.
+    pub dns_search: Vec<String>,
+    /// Options of resolv.conf(5).
+    pub dns_options: Vec<String>,
+    /// `NAME:ADDRESS`, for its `/etc/hosts`; the address may be `host-gateway`.
+    pub extra_hosts: Vec<String>,
     /// Process ids.
     pub pid: Namespace,
     /// System V and POSIX IPC, and /dev/shm.
@@ -148,6 +173,8 @@ pub enum Namespace {
     Private,
     /// Of its own, and others may join (`--ipc shareable`).
     Shareable,
+    /// Network only: its own, and connected with the networks that the container is on.
+    Networks,
     /// IPC only: its own and no /dev/shm.
     None,
     /// The host's.

@@ -9,12 +9,14 @@
 //!
 //! If this process dies before the gate is opened, the supervisor sees its socket close, and ends the container there.
 
+use super::answers;
 use super::events;
 use super::exited::{End, Recorded, record};
 use super::files;
 use super::join;
+use super::networks;
 use super::process;
-use super::request::{HostConfig, Seccomp};
+use super::request::{HostConfig, Namespace, Seccomp};
 use super::resolve::{again, find_settled};
 use super::root;
 use super::sealed;
@@ -22,15 +24,17 @@ use super::settle;
 use super::spec::{self, Host};
 use super::stored::{Stored, moved, status, view};
 use super::view::Container;
+use crate::network::names::{self, Asker, Member, RESOLVE};
+use crate::network::{Lease, Wiring};
 use crate::{Engine, EngineError};
 use dhow_rootfs::snapshots::Stack;
 use dhow_runtime::RuntimeError;
 use dhow_runtime::status::{Action, Status};
 use dhow_state::{ContainerRow, ContainerState, Durability, ObjectKind};
 use dhow_supervisor::client::{ClientError, Connection, Launcher, Streams, Waiting};
-use dhow_supervisor::plan::{Byte, KeeperPlan, LogPlan, Plan, Stdin, VERSION};
+use dhow_supervisor::plan::{Byte, KeeperPlan, LogPlan, NetworksPlan, Plan, Stdin, VERSION};
 use dhow_sys::process::ProcessIdentity;
-use oci_spec::runtime::{Capability, Spec};
+use oci_spec::runtime::{Capability, LinuxNamespaceType, Spec};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -39,6 +43,9 @@ use std::path::{Path, PathBuf};
 /// The words that make this program a supervisor, and a keeper.
 pub(super) const SUPERVISE: [&str; 2] = ["internal", "supervise"];
 const KEEP: [&str; 2] = ["internal", "keep"];
+
+/// The word behind the id of a container whose end lets go of networks, too.
+pub const NETWORKS: &str = "networks";
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,20 +156,56 @@ pub(super) fn start_locked(
         Status::Created | Status::Exited | Status::Restarting => {}
     }
     let stored = Stored::of(row)?;
-    let (row, stack) = begin(engine, row, why)?;
-    let prepared = prepare(engine, &row, &stored, stack.as_ref(), size);
+    // Its network comes about beside all else, and is waited for before the gate opens.
+    std::thread::scope(|scope| {
+        let wiring = match stored.host.network {
+            Namespace::Networks => Some(Wiring::begin(scope, engine)?),
+            _ => None,
+        };
+        start_wired(engine, row, &stored, Asked { streams, size, why, supervisor }, wiring)
+    })
+}
+
+/// How it is to be started.
+struct Asked {
+    streams: Streams,
+    size: (u16, u16),
+    why: Why,
+    supervisor: Option<Supervisor>,
+}
+
+fn start_wired(
+    engine: &Engine,
+    row: &ContainerRow,
+    stored: &Stored,
+    asked: Asked,
+    wiring: Option<Wiring<'_>>,
+) -> Result<Option<Connection>, EngineError> {
+    let Asked { streams, size, why, supervisor } = asked;
+    let (row, stack, lease) = begin(engine, row, stored, why)?;
+    let prepared = prepare(engine, &row, stored, stack.as_ref(), size, wiring.as_ref().zip(lease));
     let waiting = prepared.and_then(|prepared| {
         let Supervisor(launcher) = supervisor.map_or_else(Supervisor::ready, Ok)?;
         Ok(launcher.launch(&prepared.plan, prepared.descriptors, streams)?)
     });
+    // In any case: nothing of it may come about any more once the end is recorded.
+    let wired = wiring.map_or(Ok(None), Wiring::finish);
+    // Why there is no network says more than what comes of it.
+    let waiting = wired.and_then(|ready| {
+        let waiting = waiting?;
+        if let Some(ready) = ready {
+            answers::begin(engine, &waiting, ready)?;
+        }
+        Ok(waiting)
+    });
     let waiting = match waiting {
         Ok(waiting) => waiting,
-        Err(e) => return Err(fail(engine, &row, e)),
+        Err(e) => return Err(fail(engine, &row, stored, e)),
     };
-    let running = match run(engine, &row, &stored, &waiting, streams) {
+    let running = match run(engine, &row, stored, &waiting, streams) {
         Ok(running) => running,
         // Dropped, the container ends at its gate.
-        Err(e) => return Err(fail(engine, &row, e)),
+        Err(e) => return Err(fail(engine, &row, stored, e)),
     };
     match waiting.open() {
         Ok(connection) => Ok(Some(connection)),
@@ -174,13 +217,23 @@ pub(super) fn start_locked(
         Err(e) => {
             // It never ran, so it was last started when it was before.
             let state = ContainerState { started: row.state.started, ..running.state.clone() };
-            Err(fail(engine, &ContainerRow { state, ..running }, e.into()))
+            Err(fail(engine, &ContainerRow { state, ..running }, stored, e.into()))
         }
     }
 }
 
-/// Writes down who starts it.
-fn begin(engine: &Engine, row: &ContainerRow, why: Why) -> Result<(ContainerRow, Option<Stack>), EngineError> {
+/// What a start begins with: the row as it is now, the layers of its image, and what was leased for it.
+type Begun = (ContainerRow, Option<Stack>, Option<Lease>);
+
+/// Writes down who starts it, and leases what it needs of networks.
+fn begin(engine: &Engine, row: &ContainerRow, stored: &Stored, why: Why) -> Result<Begun, EngineError> {
+    match stored.host.network {
+        Namespace::Networks => networks::leasing(engine, row, why, || begin_once(engine, row, stored, why)),
+        _ => begin_once(engine, row, stored, why),
+    }
+}
+
+fn begin_once(engine: &Engine, row: &ContainerRow, stored: &Stored, why: Why) -> Result<Begun, EngineError> {
     let mut state = moved(row, Action::Start)?;
     state.process = Some(engine.state.identity()?.clone());
     state.error.clear();
@@ -188,17 +241,21 @@ fn begin(engine: &Engine, row: &ContainerRow, why: Why) -> Result<(ContainerRow,
         (state.restart_count, state.backoff) = (0, 0);
         state.stopped = false;
     }
-    let stack = engine.state.write(Durability::Crash, |w| {
+    let (stack, lease) = engine.state.write(Durability::Crash, |w| {
         if !w.change_container(&row.id, row.generation, &state)? {
             return Err(EngineError::Conflict {
                 message: format!("container {} was changed by somebody else", row.id),
                 hint: Some("try again".to_owned()),
             });
         }
+        let lease = match stored.host.network {
+            Namespace::Networks => Some(networks::lease(w, row, stored)?),
+            _ => None,
+        };
         let image = row.image.as_ref().map(|image| w.image(image)).transpose()?.flatten();
-        Ok(image.map(|image| root::stack(engine, &image)))
+        Ok((image.map(|image| root::stack(engine, &image)), lease))
     })?;
-    Ok((ContainerRow { state, generation: row.generation + 1, ..row.clone() }, stack))
+    Ok((ContainerRow { state, generation: row.generation + 1, ..row.clone() }, stack, lease))
 }
 
 /// What a supervisor needs.
@@ -213,28 +270,40 @@ fn prepare(
     stored: &Stored,
     stack: Option<&Stack>,
     size: (u16, u16),
+    network: Option<(&Wiring<'_>, Lease)>,
 ) -> Result<Prepared, EngineError> {
+    let (mut sockets, mut members) = (None, Vec::new());
+    let wiring = network.map(|(wiring, mut lease)| {
+        sockets = lease.sockets.take();
+        members = names::of_lease(&lease);
+        wiring.go(lease, Asker::new(&row.id, &stored.host, &members));
+        wiring
+    });
     let mut container = view(engine, row)?;
     if let Some(name) = join::hostname(engine, &stored.host)? {
         container.config.hostname = Some(name);
     }
     let run_dir = engine.state.make_container_run_dir(&row.id)?;
     let root = root::mount(row, stored, &container.dir, stack)?;
-    let spec = spec_of(engine, &container, &root)?;
-    let joined = join::open(engine, &stored.host)?;
+    let spec = spec_of(engine, &container, &root, &members)?;
+    let mut joined = join::open(engine, &stored.host)?;
+    if let Some(wiring) = wiring {
+        joined.push((LinuxNamespaceType::Network, wiring.netns()?));
+    }
     let mut plan = plan(engine, &container, spec, run_dir, size)?;
     plan.join = joined.iter().map(|(kind, _)| *kind).collect();
     let mut descriptors = vec![root.mount];
     descriptors.extend(joined.into_iter().map(|(_, fd)| fd));
     descriptors.extend(root.claim);
+    descriptors.extend(sockets);
     Ok(Prepared { plan, descriptors })
 }
 
 /// Makes the spec, and keeps it for whoever enters the container later.
-fn spec_of(engine: &Engine, container: &Container, root: &root::Root) -> Result<Spec, EngineError> {
+fn spec_of(engine: &Engine, container: &Container, root: &root::Root, members: &[Member]) -> Result<Spec, EngineError> {
     let host = Host::new(super::unified());
     spec::make_sources(&container.host)?;
-    let files = files::write(engine, container, &host)?;
+    let files = files::write(engine, container, &host, members)?;
     let inside = root.mount.as_fd();
     let user = spec::resolve_user(inside, container.config.user.as_deref(), &container.host.group_add)?;
     let home = spec::home(inside, user.uid());
@@ -264,6 +333,7 @@ pub(super) fn plan(
     };
     // By its path: in a supervisor, procfs leads to a mount that has none.
     let program = sealed::program();
+    let networked = host.network == Namespace::Networks;
     let words: [&OsStr; 8] = [
         &program,
         OsStr::new("--root"),
@@ -280,15 +350,15 @@ pub(super) fn plan(
         spec,
         docker_filter,
         cgroup: Some(container.cgroup.clone()),
-        // One for all of them: nobody can remove the group that he is in.
-        supervisor_cgroup: Some(format!("dhow/{}/supervisors", engine.state.store_id()).into()),
+        supervisor_cgroup: Some(super::supervisors_group(engine.state.store_id())),
         run_dir,
         log: container.log_path.clone().map(|path| LogPlan { path, max_size, max_files }),
         terminal: config.tty.then_some(size),
         stdin,
         join: Vec::new(),
-        exited: words.iter().map(|word| OsString::from(*word)).collect(),
-        keeper: Some(keeper(engine)),
+        exited: words.iter().copied().chain(networked.then_some(OsStr::new(NETWORKS))).map(OsString::from).collect(),
+        exited_always: networked,
+        keeper: Some(keeper(engine, host)),
     })
 }
 
@@ -304,7 +374,7 @@ fn without_docker_filter(spec: &mut Spec, host: &HostConfig) -> Option<HashSet<C
 }
 
 /// The keeper of all containers of the store.
-fn keeper(engine: &Engine) -> KeeperPlan {
+fn keeper(engine: &Engine, host: &HostConfig) -> KeeperPlan {
     // What a process list shows in front.
     let words = |words: [&str; 2]| ["dhow"].into_iter().chain(words).map(OsString::from).collect();
     let (path, offset) = engine.state.index_byte();
@@ -313,7 +383,26 @@ fn keeper(engine: &Engine) -> KeeperPlan {
         supervise: words(SUPERVISE),
         keep: words(KEEP),
         share: Some(Byte { path, offset }),
+        networks: (host.network == Namespace::Networks).then(|| NetworksPlan {
+            resolve: words(RESOLVE),
+            table: dhow_network::firewall::table_name(engine.state.store_id()),
+            reload: reload(engine),
+        }),
     }
+}
+
+/// How the keeper has our firewall table made anew.
+fn reload(engine: &Engine) -> Vec<OsString> {
+    let words: [&OsStr; 7] = [
+        OsStr::new("dhow"),
+        OsStr::new("--root"),
+        engine.state.root().as_os_str(),
+        OsStr::new("--runroot"),
+        engine.state.run_root().as_os_str(),
+        OsStr::new("internal"),
+        OsStr::new("reload"),
+    ];
+    words.map(OsStr::to_owned).to_vec()
 }
 
 /// Writes down who it is that waits at the gate.
@@ -345,13 +434,16 @@ fn run(
         if streams != Streams::default() {
             events::record(w, now, row, stored, "attach", &[])?;
         }
+        if stored.host.network == Namespace::Networks {
+            networks::connected(w, row, now)?;
+        }
         events::record(w, now, row, stored, "start", &[])
     })?;
     Ok(ContainerRow { state, generation: row.generation + 1, ..row.clone() })
 }
 
 /// Writes down that the start came to nothing, and why; a container that is to be removed at its end is.
-fn fail(engine: &Engine, row: &ContainerRow, error: EngineError) -> EngineError {
+fn fail(engine: &Engine, row: &ContainerRow, stored: &Stored, error: EngineError) -> EngineError {
     if matches!(error, EngineError::Client(ClientError::Died { .. } | ClientError::Io { .. })) {
         settle::sweep(&row.cgroup);
     }
@@ -366,6 +458,9 @@ fn fail(engine: &Engine, row: &ContainerRow, error: EngineError) -> EngineError 
         && let Ok(row) = again(engine, &row.id)
     {
         let _ = settle::settle(engine, row);
+    }
+    if stored.host.network == Namespace::Networks {
+        crate::network::send_release(engine);
     }
     error
 }

@@ -9,6 +9,7 @@ mod global;
 mod image;
 mod internal;
 mod moment;
+mod network;
 mod parse;
 mod signal;
 mod system;
@@ -125,6 +126,18 @@ const COMMANDS: &[Command] = &[
         image::save::run,
     ),
     command(&["image", "tag"], "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", image::tag::run),
+    command(&["network", "create"], "Create a network", network::create::run),
+    command(&["network", "inspect"], "Display detailed information on one or more networks", network::inspect::run),
+    command(&["network", "ls"], "List networks", network::list::run),
+    command(&["network", "list"], "", network::list::run),
+    command(&["network", "prune"], "Remove all unused networks", network::prune::run),
+    command(
+        &["network", "reload"],
+        "Put bridges, wires, kernel settings and firewall rules right that somebody changed",
+        network::reload::run,
+    ),
+    command(&["network", "rm"], "Remove one or more networks", network::remove::run),
+    command(&["network", "remove"], "", network::remove::run),
     command(&["system", "check"], "Check the store, and with --repair remove what nothing owns", system::check::run),
     command(&["system", "events"], "Get real time events from the server", system::events::run),
     command(&["system", "info"], "Display system-wide information", system::info::run),
@@ -136,8 +149,12 @@ const COMMANDS: &[Command] = &[
 ];
 
 /// Nouns, with what help says of them.
-const NOUNS: &[(&str, &str)] =
-    &[("container", "Manage containers"), ("image", "Manage images"), ("system", "Manage dhow")];
+const NOUNS: &[(&str, &str)] = &[
+    ("container", "Manage containers"),
+    ("image", "Manage images"),
+    ("network", "Manage networks"),
+    ("system", "Manage dhow"),
+];
 
 /// Runs the command line and says how the process ends.
 pub(crate) fn run(args: Vec<OsString>) -> ExitCode {

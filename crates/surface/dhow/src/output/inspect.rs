@@ -22,7 +22,7 @@ enum Format {
 }
 
 /// Fields of docker's inspect documents that are maps, so that a missing key is no error.
-const MAPS: &[&str] = &["Labels", "ExposedPorts", "Volumes", "Data"];
+const MAPS: &[&str] = &["Labels", "ExposedPorts", "Volumes", "Data", "Containers", "Options"];
 /// Fields that are lists, likewise.
 const LISTS: &[&str] = &["Env", "Cmd", "Entrypoint", "OnBuild", "Shell", "RepoTags", "RepoDigests"];
 

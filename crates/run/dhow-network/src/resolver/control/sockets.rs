@@ -21,6 +21,8 @@ pub struct Sockets {
     pub container: Vec<OwnedFd>,
     /// For asking from the host's.
     pub host: Vec<OwnedFd>,
+    /// A pidfd of the container's first process, where it is there already.
+    pub process: Option<OwnedFd>,
 }
 
 /// How many queries of a container can be out at once, over UDP and over TCP.

@@ -24,7 +24,10 @@ const BATCH: usize = 16;
 pub(super) struct Client {
     pub(super) join: Join,
     slot: usize,
+    /// Which of all clients; one that comes into the slot later has another.
+    pub(super) nth: usize,
     listeners: Vec<(OwnedFd, bool)>,
+    process: Option<OwnedFd>,
     streams: Vec<Option<Stream>>,
     ways: Vec<Way>,
     waiting: VecDeque<Box<Job>>,
@@ -35,25 +38,37 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(join: Join, slot: usize, descriptors: Vec<OwnedFd>, epoll: &OwnedFd) -> io::Result<Client> {
+    pub(super) fn new(
+        join: Join,
+        (slot, nth): (usize, usize),
+        descriptors: Vec<OwnedFd>,
+        epoll: &OwnedFd,
+    ) -> io::Result<Client> {
         let mut left = descriptors.into_iter();
+        let process = if join.process { left.next_back() } else { None };
+        if let Some(process) = &process {
+            let token = epoll::EventData::new_u64(Token::Process(slot, nth & 0xffff_ffff).number());
+            epoll::add(epoll, process, token, epoll::EventFlags::IN)?;
+        }
         let mut listeners = Vec::new();
-        for (nth, fd) in left.by_ref().take(join.listeners).enumerate() {
+        for (which, fd) in left.by_ref().take(join.listeners).enumerate() {
             rustix::io::ioctl_fionbio(&fd, true)?;
             let stream = sockopt::socket_type(&fd)? == SocketType::STREAM;
-            let token = epoll::EventData::new_u64(Token::Listen(slot, nth).number());
+            let token = epoll::EventData::new_u64(Token::Listen(slot, which).number());
             epoll::add(epoll, &fd, token, epoll::EventFlags::IN)?;
             listeners.push((fd, stream));
         }
         let mut ways = Vec::new();
-        for (nth, fd) in left.enumerate() {
-            let place = if nth < join.container { Place::Container } else { Place::Host };
+        for (which, fd) in left.enumerate() {
+            let place = if which < join.container { Place::Container } else { Place::Host };
             ways.push(Way::new(fd, place)?);
         }
         Ok(Client {
             join,
             slot,
+            nth: nth & 0xffff_ffff,
             listeners,
+            process,
             streams: Vec::new(),
             ways,
             waiting: VecDeque::new(),
@@ -64,12 +79,13 @@ impl Client {
 
     /// Everything that was handed in, in the order of [`Join`].
     pub(super) fn descriptors(&self) -> impl Iterator<Item = &OwnedFd> {
-        self.listeners.iter().map(|(fd, _)| fd).chain(self.ways.iter().map(|way| &way.fd))
+        let sockets = self.listeners.iter().map(|(fd, _)| fd).chain(self.ways.iter().map(|way| &way.fd));
+        sockets.chain(&self.process)
     }
 
     /// Stops listening; others may hold copies of the sockets, so that closing them is not enough.
     pub(super) fn close(&mut self, epoll: &OwnedFd) {
-        for (fd, _) in &self.listeners {
+        for fd in self.listeners.iter().map(|(fd, _)| fd).chain(&self.process) {
             let _ = epoll::delete(epoll, fd);
         }
         for way in &mut self.ways {

@@ -20,7 +20,7 @@ pub(super) struct Connection {
     socket: OwnedFd,
     /// What is still to be told: who follows slowly is told the latest.
     news: VecDeque<News>,
-    follows: bool,
+    pub(super) follows: bool,
 }
 
 /// What there is to tell; what is told is how it is then.
@@ -175,7 +175,7 @@ impl Resolver {
     }
 
     fn join(&mut self, join: Join, descriptors: Vec<OwnedFd>) -> Result<(), String> {
-        if join.listeners + join.container + join.host != descriptors.len() {
+        if join.listeners + join.container + join.host + usize::from(join.process) != descriptors.len() {
             return Err(format!("{} descriptors came, and not as many as it says", descriptors.len()));
         }
         if join.upstreams.len() > crate::resolver::resolv_conf::SERVERS_MAX {
@@ -190,7 +190,9 @@ impl Resolver {
                 self.clients.len() - 1
             })
         });
-        let client = Client::new(join, slot, descriptors, &self.world.epoll).map_err(|error| error.to_string())?;
+        self.joined = self.joined.wrapping_add(1);
+        let place = (slot, self.joined);
+        let client = Client::new(join, place, descriptors, &self.world.epoll).map_err(|error| error.to_string())?;
         if let Some(mut old) = self.clients[slot].replace(client) {
             old.close(&self.world.epoll);
         }
@@ -202,6 +204,14 @@ impl Resolver {
         if let Some(mut old) = self.slot_of(id).and_then(|slot| self.clients[slot].take()) {
             old.close(&self.world.epoll);
             self.news(&News::Client(id.to_owned()));
+        }
+    }
+
+    /// The process of a client has ended.
+    pub(super) fn ended(&mut self, slot: usize, nth: usize) {
+        let client = self.clients.get(slot).and_then(Option::as_ref).filter(|client| client.nth == nth);
+        if let Some(id) = client.map(|client| client.join.id.clone()) {
+            self.leave(&id);
         }
     }
 

@@ -43,7 +43,7 @@ pub(crate) fn open_directory(path: &Path) -> OwnedFd {
 pub(crate) fn launch(linger: Option<u64>) -> (Control, Child) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dhow-resolver-program"));
     let (control, child) = Control::launch(&mut command).unwrap();
-    let begin = Begin { version: VERSION, user: NOBODY_ELSE, linger };
+    let begin = Begin { version: VERSION, user: NOBODY_ELSE, linger, group: None };
     control.ask(&Request::Begin(begin), &[]).unwrap();
     (control, child)
 }
@@ -112,6 +112,7 @@ pub(crate) fn join(id: &str, networks: &[&str], upstreams: &[Upstream]) -> Join 
         listeners: 0,
         container: 0,
         host: 0,
+        process: false,
     }
 }
 

@@ -2,14 +2,15 @@
 
 use super::asking::{address, ask, ask_stream, connect, query, receive, udp};
 use super::process::{Directory, Process, apart, endpoint, join, launch, sockets, ticks, write};
-use dhow_network::resolver::control::{Control, ControlError, NOBODY_ELSE, Record, Request, Sockets};
+use dhow_network::firewall::{Firewall, inside};
+use dhow_network::resolver::control::{Begin, Control, ControlError, Heir, NOBODY_ELSE, Record, Request, Sockets};
 use dhow_sys::clone::Namespaces;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A resolver with one network and one container in it, whose namespace `test` runs in.
 fn with_shop(test: impl FnOnce(&Process, &Directory, SocketAddr) + Send) {
@@ -262,6 +263,119 @@ fn killed_and_handed_to_another() {
         write(&directory, "shop", vec![endpoint("c1", &["web"], &["172.18.0.9", "172.18.0.8"])]);
         let found = address(at, "web");
         assert_eq!(found.len(), 2, "{:?} {found:?} {:?}", heir.control.status().unwrap(), address(at, "web"));
+    });
+}
+
+/// Until it is so, or for 30 s.
+fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn a_container_whose_process_ends_is_let_go() {
+    let process = Process::start();
+    let mut first = Command::new("sleep").arg("1000").spawn().unwrap();
+    let mut second = Command::new("sleep").arg("1000").spawn().unwrap();
+    let pidfd = |child: &std::process::Child| {
+        let pid = rustix::process::Pid::from_child(child);
+        rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).unwrap()
+    };
+    let mut here = apart(|| sockets(&[]).0);
+    here.process = Some(pidfd(&first));
+    process.control.join(join("c1", &[], &[]), &here).unwrap();
+    process
+        .control
+        .join(join("c2", &[], &[]), &Sockets { process: Some(pidfd(&second)), ..Sockets::default() })
+        .unwrap();
+    first.kill().unwrap();
+    first.wait().unwrap();
+    wait_until("c1 is let go", || process.control.status().unwrap().clients == ["c2"]);
+    // Handed in again with another process: the end of the one before is nobody's.
+    let third = Command::new("sleep").arg("1000").spawn().unwrap();
+    process
+        .control
+        .join(join("c2", &[], &[]), &Sockets { process: Some(pidfd(&third)), ..Sockets::default() })
+        .unwrap();
+    second.kill().unwrap();
+    second.wait().unwrap();
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(process.control.status().unwrap().clients, ["c2"]);
+    let mut third = third;
+    third.kill().unwrap();
+    third.wait().unwrap();
+    wait_until("c2 is let go", || process.control.status().unwrap().clients.is_empty());
+}
+
+#[test]
+fn port_53_inside_leads_to_it() {
+    with_shop(|process, _, _| {
+        let (sockets, at) = sockets(&[]);
+        process.control.join(join("c1", &["n1"], &[]), &sockets).unwrap();
+        Firewall::open(inside::TABLE).unwrap().replace(&inside::rules(at.port())).unwrap();
+        let dns: SocketAddr = "127.0.0.11:53".parse().unwrap();
+        assert_eq!(ask(dns, &query(1, "web", 1, None)).addresses.len(), 1);
+        assert_eq!(ask_stream(dns, &[query(1, "web", 1, None)])[0].addresses.len(), 1);
+        // The port itself is free, for whoever is a name server inside.
+        drop(TcpListener::bind("0.0.0.0:53").unwrap());
+        drop(UdpSocket::bind("127.0.0.1:53").unwrap());
+        // Handed in anew, at another port.
+        let (sockets, at) = super::process::sockets(&[]);
+        Firewall::open(inside::TABLE).unwrap().replace(&inside::rules(at.port())).unwrap();
+        process.control.join(join("c1", &["n1"], &[]), &sockets).unwrap();
+        assert_eq!(ask(dns, &query(2, "db", 1, None)).addresses.len(), 1);
+    });
+}
+
+/// What a keeper does: it waits for nobody.
+#[test]
+fn an_heir_is_made_step_by_step() {
+    let directory = Directory::new();
+    write(&directory, "shop", vec![endpoint("c1", &["web"], &["172.18.0.2"])]);
+    let process = Process::start();
+    process.network("n1", &directory);
+    let path = directory.0.join("resolver.sock");
+    let listener =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+    rustix::net::bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+    rustix::net::listen(&listener, 8).unwrap();
+    process.control.ask(&Request::Listen, &[listener.as_fd()]).unwrap();
+    let keeper = Control::connect_at_once(&path).unwrap().unwrap();
+    let mut record = Record::begin_to_follow(&keeper).unwrap();
+    apart(|| {
+        let (sockets, at) = sockets(&[]);
+        process.control.join(join("c1", &["n1"], &[]), &sockets).unwrap();
+        drop(sockets);
+        let hear = |record: &mut Record| {
+            loop {
+                match record.receive(&keeper) {
+                    Ok(true) => {}
+                    Ok(false) => return false,
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return true,
+                    Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return false,
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        };
+        wait_until("all is told", || hear(&mut record) && record.is_whole() && record.has_clients());
+        drop(process);
+        wait_until("it is gone", || !hear(&mut record));
+        let (control, mut child) =
+            Control::launch(&mut Command::new(env!("CARGO_BIN_EXE_dhow-resolver-program"))).unwrap();
+        let mut heir = Heir::begin(&control, record, Begin::usual()).unwrap();
+        while !heir.go_on(&control).unwrap() {}
+        assert_eq!(address(at, "web").len(), 1);
+        let command = Control::connect(&path).unwrap().expect("it listens");
+        assert_eq!(command.status().unwrap().clients, ["c1"]);
+        // Who only follows keeps it from nothing.
+        let follower = Control::connect_at_once(&path).unwrap().unwrap();
+        let _record = Record::begin_to_follow(&follower).unwrap();
+        command.ask(&Request::Leave { id: "c1".into() }, &[]).unwrap();
+        drop((command, control));
+        assert_eq!(child.wait().unwrap().code(), Some(0));
     });
 }
 

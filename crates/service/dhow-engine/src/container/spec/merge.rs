@@ -37,6 +37,9 @@ pub fn merge(request: &CreateRequest, image: Option<&ImageConfig>, host: &Host) 
     check_modes(&config, &options).map_err(invalid)?;
     check_config(&mut config).map_err(invalid)?;
     check_options(&mut options, host, &mut warnings)?;
+    if options.network == Namespace::Host && !options.ports.is_empty() {
+        warnings.push("Published ports are discarded when using host network mode".to_owned());
+    }
     inherit(&mut config, image.map(|image| &image.config));
     let words = [&config.entrypoint, &config.cmd];
     let command: Vec<String> = words.into_iter().flatten().flatten().cloned().collect();
@@ -58,6 +61,24 @@ fn check_modes(config: &Config, options: &HostConfig) -> Result<(), &'static str
         }
         if named {
             return Err("conflicting options: hostname and the network mode");
+        }
+        let dns = [&options.dns_search, &options.dns_options].iter().all(|list| list.is_empty());
+        for (asked, problem) in [
+            (!options.dns.is_empty() || !dns, "conflicting options: dns and the network mode"),
+            (!options.extra_hosts.is_empty(), "conflicting options: custom host-to-IP mapping and the network mode"),
+            (config.mac_address.is_some(), "conflicting options: mac-address and the network mode"),
+            (
+                !options.ports.is_empty() || options.publish_all,
+                "conflicting options: port publishing and the container type network mode",
+            ),
+            (
+                !config.exposed_ports.is_empty(),
+                "conflicting options: port exposing and the container type network mode",
+            ),
+        ] {
+            if asked {
+                return Err(problem);
+            }
         }
     }
     if options.uts == Namespace::Host && named {
@@ -183,6 +204,7 @@ fn inherit(config: &mut Config, image: Option<&RunConfig>) {
         for (label, value) in &image.labels {
             config.labels.entry(label.clone()).or_insert_with(|| value.clone());
         }
+        config.exposed_ports.extend(image.exposed_ports.iter().cloned());
         // Another entry point does not want the image's arguments.
         if config.entrypoint.is_none() {
             config.cmd = config.cmd.take().or_else(|| some_words(&image.cmd));

@@ -114,6 +114,7 @@ pub(super) fn named_mode(namespace: &Namespace, default: &str) -> String {
         Namespace::Default => default.to_owned(),
         Namespace::Private => if default == "none" { "none" } else { "private" }.to_owned(),
         Namespace::Shareable => "shareable".to_owned(),
+        Namespace::Networks => "bridge".to_owned(),
         Namespace::None => "none".to_owned(),
         Namespace::Host => "host".to_owned(),
         Namespace::Container(id) => format!("container:{id}"),

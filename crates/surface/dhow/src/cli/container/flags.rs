@@ -12,6 +12,7 @@ mod later;
 mod limits;
 mod modes;
 mod mounts;
+mod networks;
 mod security;
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,9 @@ pub(in crate::cli) struct Surroundings<'a> {
 /// The flags that `run` and `create` have in common, and the words behind them.
 #[derive(clap::Args, Debug, Default)]
 pub(in crate::cli) struct Create {
+    /// Add a custom host-to-IP mapping (host:ip)
+    #[arg(long, value_name = "list", allow_hyphen_values = true)]
+    add_host: Vec<String>,
     /// Add an annotation to the container (passed through to the OCI runtime)
     #[arg(long, value_name = "map", allow_hyphen_values = true)]
     annotation: Vec<String>,
@@ -104,6 +108,18 @@ pub(in crate::cli) struct Create {
     /// Limit write rate (IO per second) to a device
     #[arg(long, value_name = "list", allow_hyphen_values = true)]
     device_write_iops: Vec<String>,
+    /// Set custom DNS servers
+    #[arg(long, value_name = "list", allow_hyphen_values = true)]
+    dns: Vec<String>,
+    /// docker's old name for it.
+    #[arg(long, hide = true, allow_hyphen_values = true)]
+    dns_opt: Vec<String>,
+    /// Set DNS options
+    #[arg(long, value_name = "list", allow_hyphen_values = true)]
+    dns_option: Vec<String>,
+    /// Set custom DNS search domains
+    #[arg(long, value_name = "list", allow_hyphen_values = true)]
+    dns_search: Vec<String>,
     /// Container NIS domain name
     #[arg(long, value_name = "string", allow_hyphen_values = true)]
     domainname: Option<String>,
@@ -116,6 +132,9 @@ pub(in crate::cli) struct Create {
     /// Read in a file of environment variables
     #[arg(long, value_name = "list", allow_hyphen_values = true)]
     env_file: Vec<String>,
+    /// Expose a port or a range of ports
+    #[arg(long, value_name = "list", allow_hyphen_values = true)]
+    expose: Vec<String>,
     /// Add additional groups to join
     #[arg(long, value_name = "list", allow_hyphen_values = true)]
     group_add: Vec<String>,
@@ -128,6 +147,12 @@ pub(in crate::cli) struct Create {
     /// Keep STDIN open even if not attached
     #[arg(short = 'i', long)]
     pub(in crate::cli) interactive: bool,
+    /// IPv4 address (e.g., 172.30.100.104)
+    #[arg(long, value_name = "string", allow_hyphen_values = true)]
+    ip: Option<String>,
+    /// IPv6 address (e.g., 2001:db8::33)
+    #[arg(long, value_name = "string", allow_hyphen_values = true)]
+    ip6: Option<String>,
     /// IPC mode to use
     #[arg(long, value_name = "string", allow_hyphen_values = true)]
     ipc: Option<String>,
@@ -143,6 +168,9 @@ pub(in crate::cli) struct Create {
     /// Log driver options
     #[arg(long, value_name = "list", allow_hyphen_values = true)]
     log_opt: Vec<String>,
+    /// Container MAC address (e.g., 92:d0:c6:0a:29:33)
+    #[arg(long, value_name = "string", allow_hyphen_values = true)]
+    mac_address: Option<String>,
     /// Memory limit
     #[arg(short = 'm', long, value_name = "bytes", allow_hyphen_values = true)]
     memory: Option<String>,
@@ -167,6 +195,12 @@ pub(in crate::cli) struct Create {
     /// docker's old name for it.
     #[arg(long, hide = true, allow_hyphen_values = true)]
     net: Vec<String>,
+    /// docker's old name for it.
+    #[arg(long, hide = true, allow_hyphen_values = true)]
+    net_alias: Vec<String>,
+    /// Add network-scoped alias for the container
+    #[arg(long, value_name = "list", allow_hyphen_values = true)]
+    network_alias: Vec<String>,
     /// Disable any container-specified HEALTHCHECK
     #[arg(long)]
     no_healthcheck: bool,
@@ -188,6 +222,12 @@ pub(in crate::cli) struct Create {
     /// Give extended privileges to this container
     #[arg(long)]
     privileged: bool,
+    /// Publish a container's port(s) to the host
+    #[arg(short = 'p', long, value_name = "list", allow_hyphen_values = true)]
+    publish: Vec<String>,
+    /// Publish all exposed ports to random ports
+    #[arg(short = 'P', long)]
+    publish_all: bool,
     /// Pull image before running ("always", "missing", "never") (default "missing")
     #[arg(long, value_name = "string", allow_hyphen_values = true)]
     pub(in crate::cli) pull: Option<String>,
@@ -278,8 +318,10 @@ impl Create {
             Some(text) => Some(text.parse().map_err(|e| Fault::Whole(format!("{e}")))?),
             None => None,
         };
-        let config = self.config(cmd, around)?;
+        let mut config = self.config(cmd, around)?;
         let host = self.host(around)?;
+        config.exposed_ports = networks::exposed(&self.expose, &host.ports)?;
+        config.mac_address = host.networks.first().and_then(|first| first.mac);
         Ok(CreateRequest { name: self.name.clone().filter(|name| !name.is_empty()), root, platform, config, host })
     }
 
@@ -309,6 +351,7 @@ impl Create {
             labels: environment::labels(&self.label, &self.label_file, around)?,
             stop_signal: some(&self.stop_signal),
             stop_timeout: self.stop_timeout.as_deref().map(|text| timeout.take(text, value::integer)).transpose()?,
+            ..Config::default()
         })
     }
 
@@ -320,12 +363,20 @@ impl Create {
         if self.rm && restart != Default::default() {
             return Err(Fault::Whole("conflicting options: cannot specify both --restart and --rm".to_owned()));
         }
+        let (network, networks) = networks::all(self)?;
         let adjust = Flag::new("--oom-score-adj");
         let shm_size = Flag::new("--shm-size").size(self.shm_size.as_deref())?;
         Ok(HostConfig {
             binds: mounts.binds,
             tmpfs: mounts.tmpfs,
-            network: modes::network(&[self.network.as_slice(), &self.net].concat())?,
+            network,
+            networks,
+            ports: networks::publish(&self.publish)?,
+            publish_all: self.publish_all,
+            dns: networks::dns(&self.dns)?,
+            dns_search: networks::dns_search(&self.dns_search)?,
+            dns_options: [self.dns_option.as_slice(), &self.dns_opt].concat(),
+            extra_hosts: networks::extra_hosts(&self.add_host)?,
             pid: modes::pid(self.pid.as_deref())?,
             ipc: modes::ipc(self.ipc.as_deref())?,
             uts: modes::host_or_own("--uts: invalid UTS mode", self.uts.as_deref())?,

@@ -1,8 +1,8 @@
-//! `container inspect`, and `inspect` for whatever there is: containers first, then images.
+//! `container inspect`, and `inspect` for whatever there is: containers first, then images, then networks.
 
 use super::document::document;
 use crate::cli::parse::{self, Count, Shape};
-use crate::cli::{Ended, Failure, Globals, global, image};
+use crate::cli::{Ended, Failure, Globals, global, image, network};
 use crate::output::inspect::Inspection;
 use dhow_engine::{Engine, EngineError, container};
 use serde_json::Value;
@@ -57,6 +57,7 @@ enum Kind {
     Any,
     Container,
     Image,
+    Network,
 }
 
 pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
@@ -70,8 +71,11 @@ pub(crate) fn run_any(globals: &Globals, words: Vec<OsString>) -> Ended {
         None | Some("") => Kind::Any,
         Some("container") => Kind::Container,
         Some("image") => Kind::Image,
+        Some("network") => Kind::Network,
         Some(kind) => {
-            return Err(Failure::plain(format!("unknown type: {kind:?}: must be one of \"container\", \"image\"")));
+            return Err(Failure::plain(format!(
+                "unknown type: {kind:?}: must be one of \"container\", \"image\", \"network\""
+            )));
         }
     };
     inspect(globals, args.format.as_deref(), &args.names, kind, args.size)
@@ -92,7 +96,7 @@ fn inspect(globals: &Globals, format: Option<&str>, names: &[OsString], kind: Ki
 }
 
 fn one(engine: &Engine, name: &str, kind: Kind, sizes: bool) -> Result<Value, Failure> {
-    if kind != Kind::Image {
+    if matches!(kind, Kind::Any | Kind::Container) {
         match container::inspect(engine, name) {
             Ok(found) => {
                 let sizes = sizes.then(|| written(&found.dir)).map(|bytes| {
@@ -105,9 +109,18 @@ fn one(engine: &Engine, name: &str, kind: Kind, sizes: bool) -> Result<Value, Fa
             Err(error) => return Err(error.into()),
         }
     }
-    match engine.inspect_image(name) {
-        Ok(found) => Ok(image::inspect::document(&found)),
-        Err(EngineError::NoSuchImage(_)) if kind == Kind::Any => Err(Failure::error(format!("No such object: {name}"))),
+    if matches!(kind, Kind::Any | Kind::Image) {
+        match engine.inspect_image(name) {
+            Ok(found) => return Ok(image::inspect::document(&found)),
+            Err(EngineError::NoSuchImage(_)) if kind == Kind::Any => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match dhow_engine::network::inspect(engine, name) {
+        Ok(found) => Ok(network::inspect::document(&found)),
+        Err(EngineError::NoSuchNetwork(_)) if kind == Kind::Any => {
+            Err(Failure::error(format!("No such object: {name}")))
+        }
         Err(error) => Err(error.into()),
     }
 }

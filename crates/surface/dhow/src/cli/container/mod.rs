@@ -5,7 +5,7 @@
 mod connect;
 mod document;
 mod filter;
-mod pattern;
+pub(super) mod pattern;
 
 pub(super) mod attach;
 pub(super) mod create;

@@ -6,7 +6,7 @@
 
 /// A pattern that is found anywhere in a text.
 #[derive(Debug)]
-pub(super) struct Pattern(Vec<Alternative>);
+pub(in crate::cli) struct Pattern(Vec<Alternative>);
 
 #[derive(Debug, Default)]
 struct Alternative {
@@ -32,11 +32,11 @@ enum Times {
 
 impl Pattern {
     /// `None`: it has more in it than is understood here.
-    pub(super) fn parse(text: &str) -> Option<Pattern> {
+    pub(in crate::cli) fn parse(text: &str) -> Option<Pattern> {
         text.split('|').map(Alternative::parse).collect::<Option<Vec<_>>>().map(Pattern)
     }
 
-    pub(super) fn is_in(&self, text: &str) -> bool {
+    pub(in crate::cli) fn is_in(&self, text: &str) -> bool {
         let text: Vec<char> = text.chars().collect();
         self.0.iter().any(|alternative| alternative.is_in(&text))
     }

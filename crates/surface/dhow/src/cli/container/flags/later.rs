@@ -16,29 +16,14 @@ const fn flag(long: &'static str, what: &'static str) -> Asked {
     Asked { long, short: None, value: true, what }
 }
 
-const NETWORK: &str = "connect containers to networks yet";
-const PORTS: &str = "publish ports yet";
 const VOLUMES: &str = "do volumes yet";
 const HEALTH: &str = "check the health of containers yet";
 const REAL_TIME: &str = "limit real-time scheduling yet";
 const WINDOWS: &str = "do what only Windows can";
 
-const FLAGS: [Asked; 42] = [
-    Asked { short: Some('p'), ..flag("publish", PORTS) },
-    Asked { short: Some('P'), value: false, ..flag("publish-all", PORTS) },
-    flag("expose", PORTS),
-    flag("add-host", NETWORK),
-    flag("dns", NETWORK),
-    flag("dns-opt", NETWORK),
-    flag("dns-option", NETWORK),
-    flag("dns-search", NETWORK),
-    flag("ip", NETWORK),
-    flag("ip6", NETWORK),
-    flag("link", NETWORK),
-    flag("link-local-ip", NETWORK),
-    flag("mac-address", NETWORK),
-    flag("net-alias", NETWORK),
-    flag("network-alias", NETWORK),
+const FLAGS: [Asked; 29] = [
+    flag("link", "link containers; put both on one network, where they find each other by name"),
+    flag("link-local-ip", "choose the link-local addresses of containers"),
     flag("volume-driver", VOLUMES),
     flag("volumes-from", VOLUMES),
     flag("storage-opt", "limit the size of root filesystems yet"),

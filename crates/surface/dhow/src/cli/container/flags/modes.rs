@@ -1,7 +1,6 @@
-//! Modes: namespaces, networks, restart policies, attached streams.
+//! Modes: namespaces, restart policies, attached streams.
 
 use super::fault::{Fault, Flag};
-use super::value;
 use dhow_engine::container::request::{Namespace, RestartPolicy};
 
 fn whole<T>(message: impl Into<String>) -> Result<T, Fault> {
@@ -55,57 +54,6 @@ pub(super) fn ipc(mode: Option<&str>) -> Result<Namespace, Fault> {
             _ => host_or_own(&format!("invalid IPC mode: {text}"), mode),
         },
         None => Ok(Namespace::Default),
-    }
-}
-
-/// The network. Several are for networks that dhow does not have yet.
-pub(super) fn network(list: &[String]) -> Result<Namespace, Fault> {
-    let names: Vec<String> = list.iter().map(|text| network_name(text)).collect::<Result<_, _>>()?;
-    if let Some((_, twice)) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
-        return whole(format!("network {twice:?} is specified multiple times"));
-    }
-    let later = |what: String| Err(Fault::Later(what, "take none, host or container:NAME"));
-    let name = match &names[..] {
-        [] => return Ok(Namespace::Default),
-        [name] => name.as_str(),
-        _ => return later("--network: dhow cannot connect a container to several networks yet".to_owned()),
-    };
-    match (name, name.strip_prefix("container:")) {
-        ("", _) => whole("no name set for network"),
-        ("default", _) => Ok(Namespace::Default),
-        ("none", _) => Ok(Namespace::Private),
-        ("host", _) => Ok(Namespace::Host),
-        ("container", _) | (_, Some("")) => whole("invalid network mode: invalid container format container:<name|id>"),
-        (_, Some(other)) => Ok(Namespace::Container(other.to_owned())),
-        (name, None) => later(format!("--network {name}: dhow cannot connect containers to networks yet")),
-    }
-}
-
-/// The name in `NAME` or `name=NAME,KEY=VALUE`.
-fn network_name(text: &str) -> Result<String, Fault> {
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let pair = |(key, value): (&str, &str)| key.ends_with(word) && value.starts_with(word);
-    if !text.split_once('=').is_some_and(pair) {
-        return Ok(text.to_owned());
-    }
-    let flag = Flag::new("--network");
-    let (mut name, mut more) = (None, false);
-    for field in flag.take(text, value::csv)? {
-        let lower = field.to_ascii_lowercase();
-        match lower.split_once('=').map(|(key, value)| (key.trim(), value.trim())) {
-            None | Some(("", _)) => return Err(flag.fault(text, format!("invalid field {field}"))),
-            Some(("name", value)) => name = Some(value.to_owned()),
-            Some(("alias" | "ip" | "ip6" | "mac-address" | "link-local-ip" | "driver-opt" | "gw-priority", _)) => {
-                more = true;
-            }
-            Some((key, _)) => return Err(flag.fault(text, format!("invalid field key {key}"))),
-        }
-    }
-    let name = name.filter(|name| !name.is_empty());
-    let name = name.ok_or_else(|| flag.fault(text, "network name/id is not specified"))?;
-    match more {
-        true => Err(Fault::Later(format!("--network {text}: dhow cannot connect containers to networks yet"), "")),
-        false => Ok(name),
     }
 }
 

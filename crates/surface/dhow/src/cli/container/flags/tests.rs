@@ -2,6 +2,7 @@
 
 mod limits;
 mod mounts;
+mod networks;
 
 use super::fault::Fault;
 use super::{Create, Surroundings, environment};
@@ -195,16 +196,6 @@ fn modes() {
     ] {
         assert_eq!(host(&["--ipc", mode]).ipc, expected);
     }
-    for (mode, expected) in [
-        ("default", Namespace::Default),
-        ("none", Namespace::Private),
-        ("host", Namespace::Host),
-        ("name=host", Namespace::Host),
-        ("container:c", other()),
-    ] {
-        assert_eq!(host(&["--network", mode]).network, expected);
-        assert_eq!(host(&["--net", mode]).network, expected);
-    }
     assert_eq!(host(&["--cgroupns", "private"]).cgroupns, Namespace::Private);
     assert_eq!(host(&["--cgroupns", "host"]).cgroupns, Namespace::Host);
     for (flags, problem) in [
@@ -214,15 +205,6 @@ fn modes() {
         (&["--userns", "keep-id"], "--userns: invalid USER mode"),
         (&["--cgroupns", "x"], "--cgroupns: invalid CGROUP mode"),
         (&["--ipc", "x"], "invalid IPC mode: x"),
-        (&["--network", "container:"], "invalid network mode: invalid container format container:<name|id>"),
-        (&["--network", "host", "--net", "host"], "network \"host\" is specified multiple times"),
-        (&["--network", ""], "no name set for network"),
-        (&["--network", "x=y"], "\"x=y\" for --network: invalid field key x"),
-        (&["--network", "name=host,alias"], "\"name=host,alias\" for --network: invalid field alias"),
-        (&["--network", "alias=y"], "\"alias=y\" for --network: network name/id is not specified"),
-        (&["--network", "name=n,alias=y"], "--network name=n,alias=y: dhow cannot connect containers to networks yet"),
-        (&["--network", "bridge"], "--network bridge: dhow cannot connect containers to networks yet"),
-        (&["--network", "host", "--net", "none"], "--network: dhow cannot connect a container to several networks yet"),
     ] {
         assert_eq!(fault(flags), problem);
     }
@@ -317,10 +299,7 @@ fn logs() {
 #[test]
 fn what_comes_later_is_refused_by_name() {
     for (flags, problem) in [
-        (&["-p", "80:80"][..], "--publish: dhow cannot publish ports yet"),
-        (&["-P"], "--publish-all: dhow cannot publish ports yet"),
-        (&["--health-cmd", "true"], "--health-cmd: dhow cannot check the health of containers yet"),
-        (&["--dns", "1.1.1.1"], "--dns: dhow cannot connect containers to networks yet"),
+        (&["--health-cmd", "true"][..], "--health-cmd: dhow cannot check the health of containers yet"),
         (&["--volumes-from", "c"], "--volumes-from: dhow cannot do volumes yet"),
         (&["--gpus", "all"], "--gpus: dhow cannot hand on GPUs yet; name their device nodes with --device"),
         (&["--isolation", "hyperv"], "--isolation: dhow cannot do what only Windows can"),

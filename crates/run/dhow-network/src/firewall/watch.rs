@@ -1,0 +1,120 @@
+//! Hearing of it when somebody else takes our table apart: `nft flush ruleset` is what a firewall's scripts begin with.
+//!
+//! What we do ourselves is told from that by its form: we delete elements, or the whole table with another in its place in
+//! the same transaction. Elements that somebody else deletes are not noticed; `network reload` puts them back.
+
+use super::encode::{INET, kind};
+use crate::NetworkError;
+use crate::netlink::{Protocol, Received, Socket, group};
+use rustix::io::Errno;
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// The table in the network namespace that this was opened in.
+#[derive(Debug)]
+pub struct Watch {
+    socket: Socket,
+    table: String,
+    transaction: Seen,
+}
+
+/// What a transaction has done to the table so far.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    gone: bool,
+    broken: bool,
+    remade: bool,
+}
+
+impl Seen {
+    fn message(&mut self, kind: u16) {
+        match kind {
+            kind::DEL_TABLE => *self = Seen { gone: true, ..Seen::default() },
+            kind::NEW_TABLE if self.gone => *self = Seen { remade: true, ..Seen::default() },
+            kind::DEL_CHAIN | kind::DEL_RULE | kind::DEL_SET => self.broken = true,
+            _ => {}
+        }
+    }
+
+    fn harm(self) -> bool {
+        self.gone || self.broken && !self.remade
+    }
+}
+
+impl Watch {
+    /// Begins to watch; nothing of it waits.
+    ///
+    /// # Errors
+    /// What socket(2) and setsockopt(2) say.
+    pub fn begin(table: impl Into<String>) -> Result<Watch, NetworkError> {
+        let failed = |source| NetworkError::system("watch", "nftables")(source);
+        let socket = Socket::subscribe(Protocol::Netfilter, &[group::NFTABLES]).map_err(failed)?;
+        rustix::io::ioctl_fionbio(&socket, true).map_err(|errno| failed(errno.into()))?;
+        Ok(Watch { socket, table: table.into(), transaction: Seen::default() })
+    }
+
+    /// Hears what there is to hear. Whether the table may not be as it was: somebody took something of it away, or so much
+    /// happened that nobody can tell.
+    pub fn hear(&mut self) -> bool {
+        let mut harmed = false;
+        loop {
+            let (table, seen) = (&self.table, &mut self.transaction);
+            let heard = self.socket.next(|received| {
+                if received.kind == kind::NEW_GENERATION {
+                    harmed |= std::mem::take(seen).harm();
+                } else if is_about(received, table) {
+                    seen.message(received.kind);
+                }
+            });
+            match heard {
+                Ok(()) => {}
+                Err(failure) if failure.is(Errno::AGAIN) => return harmed,
+                // Messages were lost; the ones that are left begin in the middle of a transaction.
+                Err(_) => {
+                    self.transaction = Seen::default();
+                    harmed = true;
+                }
+            }
+        }
+    }
+}
+
+impl AsFd for Watch {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// All messages about tables and what is in them have the name of the table as their first attribute.
+fn is_about(received: &Received<'_>, table: &str) -> bool {
+    received.body.first() == INET.first()
+        && received
+            .split::<4>()
+            .is_some_and(|(_, attributes)| attributes.get(1).and_then(|name| name.text()) == Some(table))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_we_do_ourselves_is_no_harm() {
+        let harm = |kinds: &[u16]| {
+            let mut seen = Seen::default();
+            kinds.iter().for_each(|kind| seen.message(*kind));
+            seen.harm()
+        };
+        let rebuilt = [
+            kind::DEL_RULE,
+            kind::DEL_CHAIN,
+            kind::DEL_SET,
+            kind::DEL_TABLE,
+            kind::NEW_TABLE,
+            kind::NEW_SET,
+            kind::NEW_CHAIN,
+            kind::NEW_RULE,
+        ];
+        assert!(!harm(&rebuilt) && !harm(&rebuilt[4..]) && !harm(&[kind::NEW_ELEMENT, kind::DEL_ELEMENT]));
+        assert!(harm(&rebuilt[..4]) && harm(&rebuilt[..1]) && harm(&[kind::DEL_CHAIN]) && harm(&[kind::DEL_TABLE]));
+        assert!(harm(&[kind::DEL_TABLE, kind::NEW_TABLE, kind::DEL_TABLE]));
+    }
+}

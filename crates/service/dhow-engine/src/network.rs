@@ -1,0 +1,56 @@
+//! What dhow does with networks, one verb per file.
+//!
+//! "The host" of a network is the network namespace that commands run in. A network is a row of the ledger; what it needs
+//! there (a bridge, kernel settings, rules) is made when somebody first needs it (`ensure`) and can always be made anew
+//! from the ledger (`plan`, `reload`).
+//!
+//! # Predefined networks
+//!
+//! `bridge`, `host` and `none` are there without anybody having made them. Their ids follow from the store's. Their rows
+//! are written by whoever first puts a container on them: only then the subnet of `bridge` is chosen.
+//!
+//! # Locks
+//!
+//! Who makes or removes what a network needs on the host holds the network's object lock. Our nftables table is rebuilt
+//! from the ledger while all its writers are kept out, so that a port that somebody marks as stale is either not in it, or
+//! taken out of it afterwards by him. The order of locks stands in `dhow-state`.
+
+mod attach;
+mod config;
+mod create;
+mod endpoint;
+mod ensure;
+mod events;
+mod hold;
+mod inspect;
+mod lease;
+mod list;
+pub mod names;
+mod plan;
+mod plumb;
+mod predefined;
+mod prune;
+mod release;
+mod reload;
+mod remove;
+mod resolve;
+mod subnets;
+mod view;
+
+pub use config::{Driver, GatewayMode, Ipam, NetworkConfig, StoredPool};
+pub use create::{CreateRequest, Created, create};
+pub use endpoint::EndpointState;
+pub use inspect::inspect;
+pub use list::list;
+pub use prune::{NetworkFilter, prune};
+pub use release::release;
+pub use reload::{Reloaded, reload};
+pub use remove::remove;
+pub use view::{Member, NetworkView};
+
+pub(crate) use attach::Wiring;
+pub(crate) use endpoint::{check_endpoint, new_endpoint};
+pub(crate) use events::record;
+pub(crate) use lease::{Lease, Tenant, lease};
+pub(crate) use release::{left, send as send_release};
+pub(crate) use resolve::find_or_make;

@@ -1,0 +1,222 @@
+//! How containers of a network find each other by name: zones, resolvers, and what containers are told of them.
+//!
+//! # Words
+//!
+//! - a **member** is a container on a network, with its addresses and names there;
+//! - the **zone** of a network is a document of its members, made from the ledger (`zone.rs`);
+//! - the **resolver** of a network is a process that answers from zones (`dhow_network::resolver`, `resolver.rs`).
+//!
+//! # Who answers whom
+//!
+//! Each user-defined network has a resolver of its own, so that what one network's containers send harms no other's. A
+//! container on several is served by the resolver of the one it prefers, which is handed the zones of all of them. The
+//! predefined network `bridge` has neither zone nor resolver, as in docker: who is on nothing else asks the host's servers.
+//!
+//! # On disk
+//!
+//! ```text
+//! <run root>/<store id>/networks/    0700
+//!     lock                           flock: who writes zones, or starts a resolver
+//!     <network id>.sock              control socket of its resolver, renamed into place
+//!     <network id>/zone.json         0755: the resolver is nobody
+//! ```
+//!
+//! # Lifecycle
+//!
+//! ```text
+//!     ready     sockets and a table inside the container's network namespace, a resolver where there is none
+//!     join      zones written, handed in with the container's process: names are answered from here on
+//!     publish   zones written again: a container has come, gone, or been renamed
+//!     rejoin    the networks of a running container have changed, or its resolver is gone
+//!     forget    the network is removed
+//! ```
+//!
+//! A resolver lets a container go by itself when its process ends. Should it be killed, the keeper starts another with the
+//! same sockets; should that be killed at the same time, [`mend`] makes new ones.
+
+pub(crate) mod files;
+mod member;
+mod mend;
+mod resolver;
+mod zone;
+
+pub use member::{Member, members};
+pub(crate) use member::{of_lease, renamed};
+pub use mend::mend;
+pub(crate) use resolver::RESOLVE;
+
+use crate::container::request::HostConfig;
+use crate::{Engine, EngineError};
+use dhow_network::firewall::{Firewall, inside};
+use dhow_network::netns::Netns;
+use dhow_network::resolver::control::{Control, ControlError, Join, PerFamily, Request, Sockets};
+use dhow_network::resolver::resolv_conf::{Place, ResolvConf, Upstream};
+use resolver::Directory;
+use std::net::IpAddr;
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::path::Path;
+
+/// How often to begin again when a resolver ends, or is killed, while it is talked to.
+const ATTEMPTS: u32 = 5;
+
+/// A container that is to ask for names.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    /// Its id.
+    pub id: String,
+    /// Which servers it is to have, and how.
+    pub host: HostConfig,
+    /// The networks it is on, the preferred one first.
+    pub members: Vec<Member>,
+}
+
+impl Asker {
+    /// None: it sees no names, and needs nothing.
+    pub fn new(id: &str, host: &HostConfig, members: &[Member]) -> Option<Asker> {
+        let sees = members.iter().any(|member| !member.predefined);
+        sees.then(|| Asker { id: id.to_owned(), host: host.clone(), members: members.to_vec() })
+    }
+}
+
+/// What a container needs to ask for names, made before there is a process in it.
+#[derive(Debug)]
+pub struct Ready {
+    /// Holding it keeps the resolver from ending for want of containers.
+    control: Control,
+    join: Join,
+    sockets: Sockets,
+}
+
+/// The networks whose names a container sees, the preferred one first.
+fn named(members: &[Member]) -> Vec<String> {
+    members.iter().filter(|member| !member.predefined).map(|member| member.network.clone()).collect()
+}
+
+/// Whom a container's resolver asks what is nobody's name: nobody, where there is no way out.
+fn upstreams(members: &[Member], host: &HostConfig, conf: &ResolvConf) -> Vec<Upstream> {
+    if members.iter().all(|member| member.internal) {
+        return Vec::new();
+    }
+    if host.dns.is_empty() {
+        return conf.upstreams();
+    }
+    // Who names a server of the loopback means the container's own.
+    let ask = |address: &IpAddr| Upstream { place: Place::Container, ..Upstream::of(*address) };
+    host.dns.iter().take(dhow_network::resolver::resolv_conf::SERVERS_MAX).map(ask).collect()
+}
+
+/// Makes what a container needs to ask for names in its network namespace, where `lo` is up; nothing where it sees none.
+/// `run_dir` is that of the store. The calling thread is in the host's network namespace.
+///
+/// # Errors
+/// Of sockets, the firewall inside, and the start of a resolver.
+pub fn ready(run_dir: &Path, asker: &Asker, netns: &Netns) -> Result<Option<Ready>, EngineError> {
+    let Asker { id, host, members } = asker;
+    let networks = named(members);
+    let Some(home) = networks.first() else { return Ok(None) };
+    let directory = Directory::make(run_dir)?;
+    let control = directory.reach(home)?;
+    let conf = files::asked(host, &files::of_host());
+    let upstreams = upstreams(members, host, &conf);
+    let sockets = sockets(netns, &upstreams)?;
+    let ndots = conf.ndots().is_some_and(|dots| dots > 0);
+    let join = Join { id: id.clone(), networks, upstreams, ndots, listeners: 0, container: 0, host: 0, process: false };
+    Ok(Some(Ready { control, join, sockets }))
+}
+
+/// Sockets inside, with port 53 led to them, and those outside.
+fn sockets(netns: &Netns, upstreams: &[Upstream]) -> Result<Sockets, EngineError> {
+    let count = PerFamily::default();
+    let (mut sockets, port) = netns.with(|| dhow_network::resolver::control::ready_for(upstreams, count))?;
+    let failed = |e| EngineError::io("make", "sockets for asking name servers", e);
+    sockets.ask_from(Place::Host, upstreams, count).map_err(failed)?;
+    Firewall::on(netns.netfilter()?, inside::TABLE).replace(&inside::rules(port))?;
+    Ok(sockets)
+}
+
+impl Ready {
+    /// Writes the zones of the container's networks from the ledger, which has its addresses, and has it served as long as
+    /// its process is there.
+    ///
+    /// # Errors
+    /// Of the ledger, of files, and of the resolver.
+    pub fn join(self, engine: &Engine, process: BorrowedFd<'_>) -> Result<(), EngineError> {
+        let directory = Directory::make(engine.state.run_dir())?;
+        directory.publish(engine, &self.join.networks)?;
+        let mut sockets = self.sockets;
+        let process = process.try_clone_to_owned().map_err(|e| EngineError::io("keep", "a process", e))?;
+        sockets.process = Some(process);
+        let (mut control, mut attempts) = (self.control, 0);
+        loop {
+            match hand_in(&directory, &control, &self.join, &sockets) {
+                Err(EngineError::Resolver(ControlError::Gone { .. })) if attempts < ATTEMPTS => attempts += 1,
+                other => return other,
+            }
+            control = directory.reach(&self.join.networks[0])?;
+        }
+    }
+}
+
+fn hand_in(directory: &Directory, control: &Control, join: &Join, sockets: &Sockets) -> Result<(), EngineError> {
+    for network in &join.networks {
+        let zone = directory.zone(network)?;
+        control.ask(&Request::Network { network: network.clone() }, &[zone.as_fd()])?;
+    }
+    Ok(control.join(join.clone(), sockets)?)
+}
+
+/// Writes the zones of these networks again, where they have any: what is asked from now on is answered from what the
+/// ledger says now.
+///
+/// # Errors
+/// Of the ledger and of files.
+pub fn publish(engine: &Engine, networks: &[String]) -> Result<(), EngineError> {
+    match Directory::open(engine.state.run_dir())? {
+        Some(directory) => directory.publish_again(engine, networks),
+        None => Ok(()),
+    }
+}
+
+/// To be called when a container has left these networks, or has ended.
+///
+/// # Errors
+/// As [`publish`].
+pub fn leave(engine: &Engine, networks: &[String]) -> Result<(), EngineError> {
+    publish(engine, networks)
+}
+
+/// Has a running container served as its networks are now: with new sockets, since one of another network may be asked now.
+/// `before` are the networks that it was on.
+///
+/// # Errors
+/// As [`ready`] and [`Ready::join`].
+pub fn rejoin(
+    engine: &Engine,
+    asker: &Asker,
+    before: &[String],
+    netns: &Netns,
+    process: BorrowedFd<'_>,
+) -> Result<(), EngineError> {
+    let now = ready(engine.state.run_dir(), asker, netns)?;
+    let home = now.as_ref().map(|ready| ready.join.networks[0].clone());
+    if let Some(ready) = now {
+        ready.join(engine, process)?;
+    }
+    let Some(directory) = Directory::open(engine.state.run_dir())? else { return Ok(()) };
+    directory.publish_again(engine, before)?;
+    for network in before.iter().filter(|network| Some(*network) != home.as_ref()) {
+        directory.let_go(network, &asker.id);
+    }
+    Ok(())
+}
+
+/// Removes what there is of a network that is removed. Nobody is on it.
+///
+/// # Errors
+/// Of files.
+pub fn forget(engine: &Engine, network: &str) -> Result<(), EngineError> {
+    match Directory::open(engine.state.run_dir())? {
+        Some(directory) => directory.forget(network),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,173 @@
+//! Plumbing: the wires, addresses, routes and published ports of one container, as the ledger has decided them.
+//!
+//! Works in the calling thread's network namespace, which is the host's, and in the container's. May be repeated for a
+//! container that runs (`network connect`). Undone by [`super::release`], and by the end of the namespace.
+
+use super::config::{Driver, NetworkConfig};
+use super::ensure::{Host, Ready, ensure};
+use super::lease::{Lease, Leased};
+use super::release;
+use crate::{Engine, EngineError};
+use dhow_network::link::{self, Kind, MacvlanMode, New};
+use dhow_network::netlink::{Protocol, Socket};
+use dhow_network::netns::Netns;
+use dhow_network::ports::{self, Port};
+use dhow_network::route::{self, Route};
+use dhow_network::sysctl::{self, Setting};
+use dhow_network::{Family, NetworkError, address, conntrack};
+use dhow_state::ObjectKind;
+use std::io;
+use std::time::{Duration, Instant};
+
+/// How long to wait for the kernel to see that a wire carries packets. It does within a millisecond; past this, what is
+/// sent first may be lost, and is sent again.
+const CARRIER: Duration = Duration::from_millis(500);
+
+/// Connects a container with all that was leased for it.
+///
+/// # Errors
+/// What the kernel says. What was done by then is undone by the release of the container.
+pub(crate) fn connect(engine: &Engine, lease: &Lease, netns: &Netns) -> Result<(), EngineError> {
+    let mut host = Host::open(engine)?;
+    let mut wires = Vec::new();
+    for one in &lease.endpoints {
+        let ready = ensure(engine, &mut host, &one.network)?;
+        wires.extend(wire(&mut host.route, one, &ready, netns)?);
+    }
+    // A failure in there says itself what was tried.
+    netns.with(|| Ok::<_, io::Error>(inside(&lease.endpoints)))??;
+    publish(engine, &mut host, lease)?;
+    wait_for_carrier(&mut host.route, &wires)
+}
+
+/// The wire: both ends in one message. Its name on the host.
+fn wire(host: &mut Socket, one: &Leased, ready: &Ready, netns: &Netns) -> Result<Option<String>, EngineError> {
+    let (interface, mac, mtu) = (one.state.interface.clone(), Some(one.state.mac), ready.config.mtu());
+    if ready.config.driver == Driver::Macvlan {
+        let kind = Kind::Macvlan { parent: ready.index, mode: macvlan_mode(&ready.config) };
+        link::create(host, &New { mac, mtu, namespace: Some(netns), ..New::named(interface, kind) })?;
+        return Ok(None);
+    }
+    let name = one.state.veth.clone();
+    let kind = Kind::Veth { peer: interface, namespace: Some(netns), mac };
+    link::create(host, &New { master: Some(ready.index), up: true, mtu, ..New::named(name.as_str(), kind) })?;
+    if ready.hairpin {
+        link::set_hairpin(host, &name, true)?;
+    }
+    if ready.isolated {
+        link::set_isolated(host, &name, true)?;
+    }
+    Ok(Some(name))
+}
+
+fn macvlan_mode(config: &NetworkConfig) -> MacvlanMode {
+    match config.options.get("macvlan_mode").map(String::as_str) {
+        Some("private") => MacvlanMode::Private,
+        Some("vepa") => MacvlanMode::Vepa,
+        Some("passthru") => MacvlanMode::Passthru,
+        _ => MacvlanMode::Bridge,
+    }
+}
+
+/// What is done in the container's namespace, by a thread that is in there.
+fn inside(endpoints: &[Leased]) -> Result<(), NetworkError> {
+    let mut socket = Socket::open(Protocol::Route).map_err(|source| NetworkError::System {
+        operation: "open",
+        object: "a netlink socket".to_owned(),
+        source,
+    })?;
+    link::set_up(&mut socket, "lo")?;
+    let mut indices = Vec::new();
+    for one in endpoints {
+        let state = &one.state;
+        if state.address(Family::V6).is_none() {
+            off(sysctl::ensure_here(&[Setting::disable_ipv6(&state.interface, true)]))?;
+        }
+        let index = link::index(&mut socket, &state.interface)?;
+        for address in &state.addresses {
+            address::add(&mut socket, index, *address)?;
+        }
+        link::set_up(&mut socket, &state.interface)?;
+        indices.push(index);
+    }
+    for family in [Family::V4, Family::V6] {
+        // Where the preferred network has no way out for a family, the next one that has it.
+        let ways = endpoints.iter().zip(&indices).filter(|(one, _)| one.state.gateway(family).is_some());
+        let order = |(one, _): &(&Leased, &u32)| (!one.state.preferred, std::cmp::Reverse(one.asked.gateway_priority));
+        if let Some((one, index)) = ways.min_by_key(order)
+            && let Some(gateway) = one.state.gateway(family)
+        {
+            route::add(&mut socket, &Route::default_via(gateway, *index))?;
+        }
+    }
+    Ok(())
+}
+
+/// A kernel without IPv6 has it off.
+fn off(changed: Result<Vec<sysctl::Change>, NetworkError>) -> Result<(), NetworkError> {
+    match changed {
+        Err(NetworkError::System { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.map(drop),
+    }
+}
+
+/// Puts the container's ports into the table, and sees to it that the kernel forgets what it knew of whoever had its
+/// addresses and ports before.
+fn publish(engine: &Engine, host: &mut Host, lease: &Lease) -> Result<(), EngineError> {
+    let stale = &lease.stale;
+    if lease.ports.is_empty() && stale.is_empty() {
+        return Ok(());
+    }
+    // Whoever releases them at this moment would take what is put in their place for theirs.
+    let _lock = match stale.is_empty() {
+        true => None,
+        false => Some(engine.state.lock(ObjectKind::Network, release::LOCK)?),
+    };
+    let mut gone = stale.ports.clone();
+    if !stale.addresses.is_empty() {
+        let known = host.firewall.ports()?;
+        gone.extend(known.into_iter().filter(|port| stale.addresses.contains(&port.to().ip())));
+    }
+    gone.retain(|port| !lease.ports.contains(port));
+    match host.firewall.change(&gone, &lease.ports) {
+        // Flushed between our look and our change: made anew from the ledger, which has these ports.
+        Err(NetworkError::Missing { .. }) => {
+            for one in &lease.endpoints {
+                ensure(engine, host, &one.network)?;
+            }
+            host.firewall.change(&gone, &lease.ports)?;
+        }
+        other => other?,
+    }
+    forget_flows(&gone, &lease.ports, &stale.addresses)
+}
+
+/// Flows of UDP that go on would reach whom they reached before.
+fn forget_flows(gone: &[Port], new: &[Port], addresses: &[std::net::IpAddr]) -> Result<(), EngineError> {
+    let datagrams = |port: &&Port| port.protocol() != ports::Protocol::Tcp;
+    let ports: Vec<Port> = gone.iter().chain(new).filter(datagrams).copied().collect();
+    if ports.is_empty() && addresses.is_empty() {
+        return Ok(());
+    }
+    let mut socket = netfilter()?;
+    conntrack::forget_ports(&mut socket, &ports)?;
+    for address in addresses {
+        conntrack::forget_address(&mut socket, *address)?;
+    }
+    Ok(())
+}
+
+pub(super) fn netfilter() -> Result<Socket, EngineError> {
+    Socket::open(Protocol::Netfilter).map_err(|e| EngineError::io("open", "a netlink socket", e))
+}
+
+/// The kernel drops what is sent before it has noticed that both ends are up.
+fn wait_for_carrier(host: &mut Socket, wires: &[String]) -> Result<(), EngineError> {
+    let deadline = Instant::now() + CARRIER;
+    for name in wires {
+        while link::get(host, name)?.is_some_and(|link| !link.running) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! `network reload`: what networks need on the host, made anew from the ledger.
+//!
+//! For after somebody flushed nftables, deleted a bridge or turned forwarding off. Connections go on: rules are replaced in
+//! one transaction, and what is as it should be is left alone.
+
+use super::config::{Driver, NetworkConfig};
+use super::ensure::{Host, current, make, ours, rebuild};
+use crate::{Engine, EngineError};
+use dhow_network::sysctl::Change;
+use dhow_network::{NetworkError, link};
+use dhow_state::{EndpointRow, NetworkRow, ObjectKind};
+use serde::Deserialize;
+
+/// What a reload put right.
+#[derive(Debug, Clone, Default)]
+pub struct Reloaded {
+    /// What of our table was not as it should be.
+    pub differences: Vec<String>,
+    /// Bridges that were missing or down.
+    pub bridges: Vec<String>,
+    /// Wires that were in no bridge, or down.
+    pub wires: Vec<String>,
+    /// Settings of the kernel.
+    pub changes: Vec<Change>,
+}
+
+/// What is read of an endpoint's state.
+#[derive(Deserialize)]
+struct Wire {
+    veth: Option<String>,
+}
+
+/// Makes all that is missing. Networks that nobody runs on, and that have no bridge now, wait for their first container.
+///
+/// # Errors
+/// Of the ledger and the kernel; a conflict when somebody else has a bridge's name.
+pub fn reload(engine: &Engine) -> Result<Reloaded, EngineError> {
+    let mut host = Host::open(engine)?;
+    let mut reloaded = Reloaded::default();
+    for row in engine.state.read(|read| read.networks())? {
+        let config = NetworkConfig::of(&row)?;
+        if config.driver == Driver::Bridge {
+            bridge(engine, &mut host, &row, &config, &mut reloaded)?;
+        }
+    }
+    let plan = engine.state.read_alone(|read| current(engine, read))?;
+    let found = if plan.networks.is_empty() { Vec::new() } else { host.firewall.inspect(&plan)? };
+    reloaded.differences = found.iter().map(ToString::to_string).collect();
+    rebuild(engine, &mut host.firewall)?;
+    Ok(reloaded)
+}
+
+fn bridge(
+    engine: &Engine,
+    host: &mut Host,
+    row: &NetworkRow,
+    config: &NetworkConfig,
+    reloaded: &mut Reloaded,
+) -> Result<(), EngineError> {
+    let name = config.link(&row.id);
+    let running = |endpoint: &EndpointRow| endpoint.state.is_some();
+    let endpoints = engine.state.read(|read| read.endpoints_of_network(&row.id))?;
+    let present = ours(&mut host.route, row, &name)?;
+    if present.is_none() && !endpoints.iter().any(running) {
+        return Ok(());
+    }
+    let lock = engine.state.lock(ObjectKind::Network, &row.id)?;
+    let index = make(host, row, config, &name, &mut reloaded.changes)?;
+    for veth in endpoints.iter().filter_map(veth) {
+        if rewire(host, &veth, index)? {
+            reloaded.wires.push(veth);
+        }
+    }
+    drop(lock);
+    if !present.is_some_and(|link| link.up) {
+        reloaded.bridges.push(name);
+    }
+    Ok(())
+}
+
+/// The host's end of a running container's wire.
+fn veth(endpoint: &EndpointRow) -> Option<String> {
+    serde_json::from_str::<Wire>(endpoint.state.as_deref()?).ok()?.veth
+}
+
+/// Puts a wire into its bridge again; whether that was needed. One that has just gone needs nothing.
+fn rewire(host: &mut Host, veth: &str, bridge: u32) -> Result<bool, NetworkError> {
+    match link::get(&mut host.route, veth)? {
+        Some(link) if link.master != Some(bridge) || !link.up => {
+            link::set_master(&mut host.route, veth, Some(bridge))?;
+            link::set_up(&mut host.route, veth)?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
