@@ -131,6 +131,8 @@ fn settings(socket: &mut Socket, config: &NetworkConfig, name: &str) -> Result<V
     let mut own = vec![Setting::route_localnet(name)];
     if sysctl::has_ipv6() {
         own.push(Setting::disable_ipv6(name, !config.ipv6));
+        // Else a container could tell the host of another way out, through itself (CVE-2020-13401).
+        own.push(Setting::router_advertisements(name, 0));
         if config.ipv6 {
             own.push(Setting::no_duplicate_detection(name));
         }
@@ -144,7 +146,8 @@ fn settings(socket: &mut Socket, config: &NetworkConfig, name: &str) -> Result<V
         changes.extend(sysctl::ensure_here(&[Setting::forwarding(Family::V4)])?);
     }
     if config.ipv6 {
-        let links: Vec<_> = link::list(socket)?.into_iter().map(|link| link.name).collect();
+        let outside = |link: &Link| !link.name.starts_with("dv") && link.name != "lo";
+        let links: Vec<_> = link::list(socket)?.into_iter().filter(outside).map(|link| link.name).collect();
         changes.extend(sysctl::keep_router_advertisements(&links)?);
         changes.extend(sysctl::ensure_here(&[Setting::forwarding(Family::V6)])?);
     }
@@ -162,8 +165,9 @@ fn parent(host: &mut Host, row: &NetworkRow, config: &NetworkConfig, name: &str)
             hint: None,
         });
     }
-    debug_assert!(config.internal);
-    link::create(&mut host.route, &New { up: true, ..New::named(name, Kind::Dummy) })?;
+    // docker makes a dummy link, which not every kernel has. A bridge without members leads nowhere, too.
+    let kind = Kind::Bridge(BridgeOptions::default());
+    link::create(&mut host.route, &New { up: true, ..New::named(name, kind) })?;
     Ok(link::index(&mut host.route, name)?)
 }
 

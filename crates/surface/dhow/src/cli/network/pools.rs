@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 /// What was given, as it was typed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Given<'g> {
     pub(super) subnets: &'g [String],
     pub(super) gateways: &'g [String],
