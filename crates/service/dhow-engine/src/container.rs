@@ -63,6 +63,7 @@ pub use inspect::inspect;
 pub use kill::kill;
 pub use list::list;
 pub use logs::logs;
+pub(crate) use networks::Subject;
 pub use pause::pause;
 pub use remove::remove;
 pub use rename::rename;

@@ -17,7 +17,9 @@
 
 mod attach;
 mod config;
+mod connect;
 mod create;
+mod disconnect;
 mod endpoint;
 mod ensure;
 mod events;
@@ -38,7 +40,9 @@ mod subnets;
 mod view;
 
 pub use config::{Driver, GatewayMode, Ipam, NetworkConfig, StoredPool};
+pub use connect::connect;
 pub use create::{CreateRequest, Created, create};
+pub use disconnect::disconnect;
 pub use endpoint::EndpointState;
 pub use inspect::inspect;
 pub use list::list;
@@ -49,8 +53,14 @@ pub use remove::remove;
 pub use view::{Member, NetworkView};
 
 pub(crate) use attach::Wiring;
-pub(crate) use endpoint::{check_endpoint, new_endpoint};
+pub(crate) use endpoint::{asked, check_endpoint, new_endpoint};
 pub(crate) use events::record;
 pub(crate) use lease::{Lease, Tenant, lease};
+pub(crate) use plan::port;
 pub(crate) use release::{left, send as send_release};
-pub(crate) use resolve::find_or_make;
+pub(crate) use resolve::{find, find_or_make};
+
+/// The id of a network that nobody has made.
+pub(crate) fn predefined_id(engine: &crate::Engine, name: &str) -> String {
+    predefined::id(engine.state.store_id(), name)
+}

@@ -1,5 +1,6 @@
 //! `inspect`: everything about one container.
 
+use super::networks;
 use super::resolve::find;
 use super::settle;
 use super::stored::view;
@@ -12,5 +13,7 @@ use crate::{Engine, EngineError};
 /// When there is none, or several have ids that begin like that.
 pub fn inspect(engine: &Engine, container: &str) -> Result<Container, EngineError> {
     let row = engine.state.read(|r| find(r, container))?;
-    view(engine, &settle::judge(engine, row)?)
+    let mut container = view(engine, &settle::judge(engine, row)?)?;
+    networks::show(engine, std::slice::from_mut(&mut container))?;
+    Ok(container)
 }

@@ -1,5 +1,6 @@
 //! `ps`: all containers.
 
+use super::networks;
 use super::settle;
 use super::stored::view;
 use super::view::Container;
@@ -11,5 +12,8 @@ use crate::{Engine, EngineError};
 /// Of the ledger.
 pub fn list(engine: &Engine) -> Result<Vec<Container>, EngineError> {
     let rows = engine.state.read(|r| r.containers())?;
-    rows.into_iter().map(|row| view(engine, &settle::judge(engine, row)?)).collect()
+    let shown = rows.into_iter().map(|row| view(engine, &settle::judge(engine, row)?));
+    let mut containers = shown.collect::<Result<Vec<_>, EngineError>>()?;
+    networks::show(engine, &mut containers)?;
+    Ok(containers)
 }

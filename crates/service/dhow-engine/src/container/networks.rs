@@ -2,14 +2,20 @@
 //! How a network is made and plumbed is `crate::network`'s.
 
 use super::exited::{End, record};
-use super::request::{Publish, Target};
+use super::process;
+use super::request::{EndpointConfig, Namespace, Publish, Target};
+use super::resolve::{again, find_settled};
 use super::start::Why;
-use super::stored::Stored;
-use crate::network::{self, Lease, Tenant};
+use super::stored::{Stored, status};
+use super::view::{Container, OnNetwork};
+use crate::network::{self, EndpointState, Lease, Tenant};
 use crate::{Engine, EngineError};
+use dhow_network::netns::Netns;
 use dhow_network::ports::Exposed;
-use dhow_state::{ContainerRow, Timestamp, Write};
+use dhow_runtime::status::Status;
+use dhow_state::{ContainerRow, ObjectKind, ObjectLock, PortRow, Timestamp, Write};
 use std::collections::BTreeSet;
+use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 /// How long a supervisor may take to let go of the ports of a container that has ended.
@@ -76,4 +82,83 @@ pub(super) fn connected(w: &Write<'_>, row: &ContainerRow, now: Timestamp) -> Re
         }
     }
     Ok(())
+}
+
+/// Fills in which networks containers are on, and which ports lead to them.
+pub(super) fn show(engine: &Engine, containers: &mut [Container]) -> Result<(), EngineError> {
+    for container in containers.iter_mut() {
+        let name = match container.host.network {
+            Namespace::Host => "host",
+            Namespace::Default | Namespace::Private => "none",
+            _ => continue,
+        };
+        let id = network::predefined_id(engine, name);
+        container.networks =
+            vec![OnNetwork { name: name.to_owned(), id, asked: EndpointConfig::on(name), given: None }];
+    }
+    if !containers.iter().any(|container| container.host.network == Namespace::Networks) {
+        return Ok(());
+    }
+    engine.state.read(|r| {
+        for container in containers.iter_mut().filter(|one| one.host.network == Namespace::Networks) {
+            for row in r.endpoints_of_container(&container.id)? {
+                let Some(network) = r.network(&row.network)? else { continue };
+                let given = EndpointState::of(&row)?.filter(|_| container.status.is_live());
+                let (asked, name, id) = (network::asked(&row)?, network.name, network.id);
+                container.networks.push(OnNetwork { name, id, asked, given });
+            }
+            container.networks.sort_by(|a, b| a.name.cmp(&b.name));
+            let live = |row: &PortRow| !row.stale && container.status.is_live();
+            let rows = r.ports_of_container(&container.id)?;
+            container.ports = rows.iter().filter(|row| live(row)).filter_map(network::port).collect();
+        }
+        Ok(())
+    })
+}
+
+/// A container that is to be connected with a network or taken off one: it neither starts nor is stopped meanwhile. It may
+/// end by itself.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    pub(crate) row: ContainerRow,
+    pub(crate) mode: Namespace,
+    pub(crate) hostname: String,
+    /// Whether it runs.
+    pub(crate) runs: bool,
+    _lock: ObjectLock,
+}
+
+impl Subject {
+    pub(crate) fn of(engine: &Engine, container: &str) -> Result<Subject, EngineError> {
+        let row = find_settled(engine, container)?;
+        let lock = engine.state.lock(ObjectKind::Container, &row.id)?;
+        let row = again(engine, &row.id)?;
+        let stored = Stored::of(&row)?;
+        let hostname = stored.config.hostname.unwrap_or_default();
+        let runs = matches!(status(&row), Status::Running | Status::Paused);
+        Ok(Subject { row, mode: stored.host.network, hostname, runs, _lock: lock })
+    }
+
+    /// Refuses what ended since it was looked at.
+    pub(crate) fn check_unchanged(&self, w: &Write<'_>) -> Result<(), EngineError> {
+        let now = w.container(&self.row.id)?;
+        match now.is_some_and(|now| now.generation == self.row.generation) {
+            true => Ok(()),
+            false => Err(EngineError::Conflict {
+                message: format!("container {} was changed by somebody else", self.row.id),
+                hint: Some("try again".to_owned()),
+            }),
+        }
+    }
+
+    /// Its network namespace; none when it has ended.
+    pub(crate) fn netns(&self) -> Result<Option<Netns>, EngineError> {
+        let Some(process) = self.row.state.process.as_ref().filter(|_| self.runs) else { return Ok(None) };
+        let Some(pidfd) = process::open(process)? else { return Ok(None) };
+        match Netns::of_process(pidfd.as_fd()) {
+            Ok(netns) => Ok(Some(netns)),
+            Err(e) if e.errno() == Some(rustix::io::Errno::SRCH.raw_os_error()) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
 }

@@ -121,5 +121,7 @@ pub(super) fn view(engine: &Engine, row: &ContainerRow) -> Result<Container, Eng
         dir,
         cgroup: row.cgroup.clone().into(),
         storage: stored.storage.name().to_owned(),
+        networks: Vec::new(),
+        ports: Vec::new(),
     })
 }

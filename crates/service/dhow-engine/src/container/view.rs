@@ -1,6 +1,8 @@
 //! Containers as they are shown.
 
-use super::request::{Config, HostConfig, RootSource};
+use super::request::{Config, EndpointConfig, HostConfig, RootSource};
+use crate::network::EndpointState;
+use dhow_network::ports::Port;
 use dhow_runtime::status::Status;
 use dhow_spec::Digest;
 use std::path::PathBuf;
@@ -48,4 +50,21 @@ pub struct Container {
     pub cgroup: PathBuf,
     /// `overlay` or `copy`.
     pub storage: String,
+    /// The networks it is on, by name; filled in by `inspect` and `list`.
+    pub networks: Vec<OnNetwork>,
+    /// Ports of the host that lead to it now; likewise.
+    pub ports: Vec<Port>,
+}
+
+/// A network that a container is on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnNetwork {
+    /// The network's name.
+    pub name: String,
+    /// Its id.
+    pub id: String,
+    /// What was asked for.
+    pub asked: EndpointConfig,
+    /// What it was given; none while it does not run.
+    pub given: Option<EndpointState>,
 }

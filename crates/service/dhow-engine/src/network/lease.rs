@@ -24,6 +24,8 @@ use std::os::fd::OwnedFd;
 pub(crate) struct Lease {
     /// In the order of their names: `eth0`, `eth1`...
     pub(crate) endpoints: Vec<Leased>,
+    /// Default routes to be set, by the link inside that they go by.
+    pub(crate) routes: Vec<(IpAddr, String)>,
     /// Published ports.
     pub(crate) ports: Vec<Port>,
     /// The sockets that hold them, packed ([`dhow_sys::parcel`]).
@@ -80,32 +82,19 @@ pub(crate) fn lease(w: &Write<'_>, tenant: &Tenant<'_>) -> Result<Lease, EngineE
         let interface = format!("{}{number}", NetworkConfig::of(&network)?.interface_prefix());
         leased.push(one(w, tenant, row, network, interface, &mut stale)?);
     }
-    prefer(&mut leased);
+    let routes = prefer(&mut leased);
     let Holding { ports, sockets } = publish(w, tenant, &leased, &mut stale)?;
     for one in &leased {
         w.set_endpoint_state(&tenant.row.id, &one.network.id, Some(&one.state.to_json()))?;
     }
-    Ok(Lease { endpoints: leased, ports, sockets, stale })
+    Ok(Lease { endpoints: leased, routes, ports, sockets, stale })
 }
 
-/// One more network for a container that runs.
+/// Leases the addresses of one network.
 ///
 /// # Errors
 /// As [`lease`].
-pub(crate) fn lease_one(
-    w: &Write<'_>,
-    tenant: &Tenant<'_>,
-    row: EndpointRow,
-    network: NetworkRow,
-    interface: String,
-) -> Result<Lease, EngineError> {
-    let mut stale = Stale::default();
-    let one = one(w, tenant, row, network, interface, &mut stale)?;
-    w.set_endpoint_state(&tenant.row.id, &one.network.id, Some(&one.state.to_json()))?;
-    Ok(Lease { endpoints: vec![one], ports: Vec::new(), sockets: None, stale })
-}
-
-fn one(
+pub(crate) fn one(
     w: &Write<'_>,
     tenant: &Tenant<'_>,
     row: EndpointRow,
@@ -197,11 +186,31 @@ fn take(claim: Claim<AddressRow>, address: IpAddr, stale: &mut Stale) -> Result<
     Ok(())
 }
 
-/// Decides where the default route leads: by priority, then rather out than not, then by name.
-fn prefer(leased: &mut [Leased]) {
-    let order = |at: &usize| (Reverse(leased[*at].asked.gateway_priority), leased[*at].state.gateways.is_empty(), *at);
-    let Some(first) = (0..leased.len()).min_by_key(order) else { return };
-    leased[first].state.preferred = true;
+/// Decides where the default routes lead, and gives them.
+fn prefer(leased: &mut [Leased]) -> Vec<(IpAddr, String)> {
+    let candidates: Vec<(i64, &EndpointState)> =
+        leased.iter().map(|one| (one.asked.gateway_priority, &one.state)).collect();
+    let (first, routes) = (preferred(&candidates), routes(&candidates));
+    if let Some(first) = first {
+        leased[first].state.preferred = true;
+    }
+    routes
+}
+
+/// Which of these networks, in the order of their names and each with its priority, is the one that leads out: by
+/// priority, then rather one with a gateway than not, then by name.
+pub(crate) fn preferred(all: &[(i64, &EndpointState)]) -> Option<usize> {
+    (0..all.len()).min_by_key(|at| (Reverse(all[*at].0), all[*at].1.gateways.is_empty(), *at))
+}
+
+/// The default route of each family: by the preferred network, or where that has no gateway by the next that has.
+pub(crate) fn routes(all: &[(i64, &EndpointState)]) -> Vec<(IpAddr, String)> {
+    let of = |family| {
+        let ways: Vec<_> = all.iter().filter(|(_, state)| state.gateway(family).is_some()).copied().collect();
+        let state = ways[preferred(&ways)?].1;
+        Some((state.gateway(family)?, state.interface.clone()))
+    };
+    [Family::V4, Family::V6].into_iter().filter_map(of).collect()
 }
 
 /// Leases ports of the host, and binds them.

@@ -17,6 +17,7 @@ use dhow_network::sysctl::{self, Setting};
 use dhow_network::{Family, NetworkError, address, conntrack};
 use dhow_state::ObjectKind;
 use std::io;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// How long to wait for the kernel to see that a wire carries packets. It does within a millisecond; past this, what is
@@ -35,7 +36,7 @@ pub(crate) fn connect(engine: &Engine, lease: &Lease, netns: &Netns) -> Result<(
         wires.extend(wire(&mut host.route, one, &ready, netns)?);
     }
     // A failure in there says itself what was tried.
-    netns.with(|| Ok::<_, io::Error>(inside(&lease.endpoints)))??;
+    netns.with(|| Ok::<_, io::Error>(inside(lease)))??;
     publish(engine, &mut host, lease)?;
     wait_for_carrier(&mut host.route, &wires)
 }
@@ -70,15 +71,14 @@ fn macvlan_mode(config: &NetworkConfig) -> MacvlanMode {
 }
 
 /// What is done in the container's namespace, by a thread that is in there.
-fn inside(endpoints: &[Leased]) -> Result<(), NetworkError> {
+fn inside(lease: &Lease) -> Result<(), NetworkError> {
     let mut socket = Socket::open(Protocol::Route).map_err(|source| NetworkError::System {
         operation: "open",
         object: "a netlink socket".to_owned(),
         source,
     })?;
     link::set_up(&mut socket, "lo")?;
-    let mut indices = Vec::new();
-    for one in endpoints {
+    for one in &lease.endpoints {
         let state = &one.state;
         if state.address(Family::V6).is_none() {
             off(sysctl::ensure_here(&[Setting::disable_ipv6(&state.interface, true)]))?;
@@ -88,17 +88,15 @@ fn inside(endpoints: &[Leased]) -> Result<(), NetworkError> {
             address::add(&mut socket, index, *address)?;
         }
         link::set_up(&mut socket, &state.interface)?;
-        indices.push(index);
     }
-    for family in [Family::V4, Family::V6] {
-        // Where the preferred network has no way out for a family, the next one that has it.
-        let ways = endpoints.iter().zip(&indices).filter(|(one, _)| one.state.gateway(family).is_some());
-        let order = |(one, _): &(&Leased, &u32)| (!one.state.preferred, std::cmp::Reverse(one.asked.gateway_priority));
-        if let Some((one, index)) = ways.min_by_key(order)
-            && let Some(gateway) = one.state.gateway(family)
-        {
-            route::add(&mut socket, &Route::default_via(gateway, *index))?;
-        }
+    set_routes(&mut socket, &lease.routes)
+}
+
+/// Sets default routes in the namespace that the socket is of.
+pub(super) fn set_routes(socket: &mut Socket, routes: &[(IpAddr, String)]) -> Result<(), NetworkError> {
+    for (gateway, interface) in routes {
+        let index = link::index(socket, interface)?;
+        route::add(socket, &Route::default_via(*gateway, index))?;
     }
     Ok(())
 }
@@ -143,7 +141,7 @@ fn publish(engine: &Engine, host: &mut Host, lease: &Lease) -> Result<(), Engine
 }
 
 /// Flows of UDP that go on would reach whom they reached before.
-fn forget_flows(gone: &[Port], new: &[Port], addresses: &[std::net::IpAddr]) -> Result<(), EngineError> {
+pub(super) fn forget_flows(gone: &[Port], new: &[Port], addresses: &[IpAddr]) -> Result<(), EngineError> {
     let datagrams = |port: &&Port| port.protocol() != ports::Protocol::Tcp;
     let ports: Vec<Port> = gone.iter().chain(new).filter(datagrams).copied().collect();
     if ports.is_empty() && addresses.is_empty() {

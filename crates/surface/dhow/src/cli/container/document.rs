@@ -5,6 +5,7 @@
 
 use super::connect::LOST;
 use super::list::shown_status;
+use super::networks;
 use crate::output::units;
 use dhow_engine::container::request::{
     Bind, Config, HostConfig, Namespace, Resources, RestartPolicy, RootSource, Seccomp, Throttle,
@@ -70,7 +71,7 @@ pub(super) fn document(container: &Container, sizes: Option<(u64, u64)>) -> Valu
     }
     put("Mounts", container.host.binds.iter().map(mount).collect());
     put("Config", config(container));
-    put("NetworkSettings", network_settings(&container.host));
+    put("NetworkSettings", networks::settings(container));
     Value::Object(document)
 }
 
@@ -129,8 +130,8 @@ fn host_config(container: &Container) -> Value {
     put("Binds", or_null(&host.binds.iter().map(bind).collect::<Vec<_>>()));
     put("ContainerIDFile", json!(""));
     put("LogConfig", json!({"Type": host.log.driver, "Config": host.log.options}));
-    put("NetworkMode", json!(named_mode(&host.network, "none")));
-    put("PortBindings", json!({}));
+    put("NetworkMode", json!(networks::mode(host)));
+    put("PortBindings", networks::bindings(host));
     let (policy, most) = restart(host.restart);
     put("RestartPolicy", json!({"Name": policy, "MaximumRetryCount": most}));
     put("AutoRemove", json!(host.auto_remove));
@@ -143,10 +144,10 @@ fn host_config(container: &Container) -> Value {
     put("CapAdd", or_null(&capabilities(&host.cap_add)));
     put("CapDrop", or_null(&capabilities(&host.cap_drop)));
     put("CgroupnsMode", json!(named_mode(&host.cgroupns, "private")));
-    put("Dns", json!([]));
-    put("DnsOptions", json!([]));
-    put("DnsSearch", json!([]));
-    put("ExtraHosts", Value::Null);
+    put("Dns", json!(host.dns.iter().map(ToString::to_string).collect::<Vec<_>>()));
+    put("DnsOptions", json!(host.dns_options));
+    put("DnsSearch", json!(host.dns_search));
+    put("ExtraHosts", or_null(&host.extra_hosts));
     put("GroupAdd", or_null(&host.group_add));
     put("IpcMode", json!(named_mode(&host.ipc, "private")));
     put("Cgroup", json!(""));
@@ -154,7 +155,7 @@ fn host_config(container: &Container) -> Value {
     put("OomScoreAdj", json!(host.oom_score_adj.unwrap_or(0)));
     put("PidMode", json!(named_mode(&host.pid, "")));
     put("Privileged", json!(host.privileged));
-    put("PublishAllPorts", json!(false));
+    put("PublishAllPorts", json!(host.publish_all));
     put("ReadonlyRootfs", json!(host.read_only));
     put("SecurityOpt", or_null(&security(host)));
     if !host.tmpfs.is_empty() {
@@ -297,6 +298,9 @@ fn config(container: &Container) -> Value {
     put("AttachStdin", json!(config.attach_stdin));
     put("AttachStdout", json!(config.attach_stdout));
     put("AttachStderr", json!(config.attach_stderr));
+    if !config.exposed_ports.is_empty() {
+        put("ExposedPorts", config.exposed_ports.iter().map(|port| (port.clone(), json!({}))).collect());
+    }
     put("Tty", json!(config.tty));
     put("OpenStdin", json!(config.open_stdin));
     put("StdinOnce", json!(config.stdin_once));
@@ -317,29 +321,11 @@ fn config(container: &Container) -> Value {
     Value::Object(fields)
 }
 
-fn network_settings(host: &HostConfig) -> Value {
-    let endpoint = json!({
-        "IPAMConfig": null, "Links": null, "Aliases": null, "MacAddress": "", "DriverOpts": null, "GwPriority": 0,
-        "NetworkID": "", "EndpointID": "", "Gateway": "", "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "",
-        "GlobalIPv6Address": "", "GlobalIPv6PrefixLen": 0, "DNSNames": null,
-    });
-    let networks = match &host.network {
-        Namespace::Container(_) => json!({}),
-        network => json!({ named_mode(network, "none"): endpoint }),
-    };
-    json!({
-        "Bridge": "", "SandboxID": "", "SandboxKey": "", "Ports": {}, "HairpinMode": false,
-        "LinkLocalIPv6Address": "", "LinkLocalIPv6PrefixLen": 0, "SecondaryIPAddresses": null,
-        "SecondaryIPv6Addresses": null, "EndpointID": "", "Gateway": "", "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0, "IPAddress": "", "IPPrefixLen": 0, "IPv6Gateway": "", "MacAddress": "",
-        "Networks": networks,
-    })
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use dhow_engine::container::request::LogConfig;
+    use dhow_engine::container::request::{EndpointConfig, LogConfig};
+    use dhow_engine::container::view::OnNetwork;
     use dhow_spec::Digest;
     use std::collections::BTreeMap;
 
@@ -387,6 +373,13 @@ pub(super) mod tests {
             dir: "/var/lib/dhow/containers/x".into(),
             cgroup: "dhow/store/x".into(),
             storage: "overlay".to_owned(),
+            networks: vec![OnNetwork {
+                name: "none".to_owned(),
+                id: "f".repeat(64),
+                asked: EndpointConfig::on("none"),
+                given: None,
+            }],
+            ports: Vec::new(),
         }
     }
 

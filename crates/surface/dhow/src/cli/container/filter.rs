@@ -1,11 +1,12 @@
 //! The filters of `ps`: all of one key's values are alternatives (labels: all must fit), all keys must fit.
 
-use super::document::named_mode;
 use super::list::shown_status;
+use super::networks;
 use super::pattern::Pattern;
 use crate::cli::Failure;
 use dhow_engine::container::view::Container;
 use dhow_engine::{Engine, container};
+use dhow_network::ports::Exposed;
 use dhow_spec::Digest;
 
 /// Filters, understood.
@@ -17,6 +18,8 @@ pub(super) struct Filter {
     statuses: Vec<String>,
     codes: Vec<i32>,
     networks: Vec<String>,
+    published: Vec<(Exposed, String)>,
+    exposed: Vec<(Exposed, String)>,
     volumes: Vec<String>,
     health: Vec<String>,
     /// Images as they were typed; by their ids once they are settled.
@@ -28,7 +31,7 @@ pub(super) struct Filter {
     between: (Option<i64>, Option<i64>),
 }
 
-const KEYS: &str = "ancestor, before, exited, health, id, label, name, network, since, status, volume";
+const KEYS: &str = "ancestor, before, exited, expose, health, id, label, name, network, publish, since, status, volume";
 const STATUSES: [&str; 7] = ["created", "running", "paused", "restarting", "removing", "exited", "dead"];
 const HEALTH: [&str; 4] = ["none", "starting", "healthy", "unhealthy"];
 
@@ -74,6 +77,11 @@ impl Filter {
                 ))
             })?),
             "health" => self.health.push(one_of("health", &HEALTH)?),
+            "publish" | "expose" => {
+                let port: Exposed = value.parse().map_err(|_| invalid())?;
+                let list = if key == "publish" { &mut self.published } else { &mut self.exposed };
+                list.push((port, port.protocol.to_string()));
+            }
             "network" => self.networks.push(value.to_owned()),
             "volume" => self.volumes.push(value.to_owned()),
             "ancestor" => self.ancestors.push(value.to_owned()),
@@ -116,6 +124,19 @@ impl Filter {
         let volume = |name: &String| {
             container.host.binds.iter().any(|b| b.target == *name || b.source.as_os_str() == name.as_str())
         };
+        let on = |name: &String| {
+            container
+                .networks
+                .iter()
+                .any(|on| on.name == *name || (!name.is_empty() && on.id.starts_with(name.as_str())))
+        };
+        let ports = |wanted: &[(Exposed, String)], published| {
+            let there = networks::numbers(container, published);
+            let fits = |(one, protocol): &(Exposed, String), (number, of): &(u16, String)| {
+                (one.ports.first..=one.ports.last).contains(number) && protocol == of
+            };
+            wanted.iter().any(|wanted| there.iter().any(|there| fits(wanted, there)))
+        };
         let exited = container.exit_code.filter(|_| !container.status.is_live());
         pattern(&self.ids, &container.id)
             // docker's names begin with a slash, and people know: `name=^/web$`.
@@ -123,7 +144,9 @@ impl Filter {
             && self.labels.iter().all(label)
             && any(self.statuses.is_empty(), self.statuses.iter().any(|s| s == shown_status(container).name()))
             && any(self.codes.is_empty(), exited.is_some_and(|code| self.codes.contains(&code)))
-            && any(self.networks.is_empty(), self.networks.contains(&named_mode(&container.host.network, "none")))
+            && any(self.networks.is_empty(), self.networks.iter().any(|name| on(name)))
+            && any(self.published.is_empty(), ports(&self.published, true))
+            && any(self.exposed.is_empty(), ports(&self.exposed, false))
             && any(self.volumes.is_empty(), self.volumes.iter().any(volume))
             // Nothing has a health check yet.
             && any(self.health.is_empty(), self.health.iter().any(|h| h == "none"))

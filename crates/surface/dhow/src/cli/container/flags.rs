@@ -19,6 +19,7 @@ mod tests;
 mod value;
 
 pub(in crate::cli) use environment::environment;
+pub(in crate::cli) use networks::addresses;
 
 use self::fault::{Fault, Flag};
 use crate::cli::{Failure, global};

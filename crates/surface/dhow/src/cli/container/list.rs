@@ -2,9 +2,9 @@
 
 use super::clipped;
 use super::connect::LOST;
-use super::document::named_mode;
 use super::filter::Filter;
 use super::inspect::written;
+use super::networks;
 use crate::cli::parse::{self, Count, Shape};
 use crate::cli::{Ended, Globals, global};
 use crate::output::table::List;
@@ -168,7 +168,7 @@ fn row(container: &Container, look: &Look<'_>) -> Value {
         "ID": id,
         "Image": image_name(container, look),
         "Names": container.name,
-        "Ports": "",
+        "Ports": networks::column(container),
         "RunningFor": units::ago(container.created, now),
         "Status": status(container, now),
     });
@@ -190,7 +190,7 @@ fn row(container: &Container, look: &Look<'_>) -> Value {
         row["Labels"] = json!(labels.collect::<Vec<_>>().join(","));
         row["LocalVolumes"] = json!("0");
         row["Mounts"] = json!(mounts.collect::<Vec<_>>().join(","));
-        row["Networks"] = json!(named_mode(&container.host.network, "none"));
+        row["Networks"] = json!(networks::names(container));
         row["Platform"] = Value::Null;
         row["State"] = json!(shown_status(container).name());
     }

@@ -5,6 +5,7 @@
 mod connect;
 mod document;
 mod filter;
+mod networks;
 pub(super) mod pattern;
 
 pub(super) mod attach;
@@ -16,6 +17,7 @@ pub(super) mod kill;
 pub(super) mod list;
 pub(super) mod logs;
 pub(super) mod pause;
+pub(super) mod port;
 pub(super) mod remove;
 pub(super) mod rename;
 pub(super) mod restart;

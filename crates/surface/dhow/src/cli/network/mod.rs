@@ -3,7 +3,9 @@
 mod natural;
 mod pools;
 
+pub(super) mod connect;
 pub(super) mod create;
+pub(super) mod disconnect;
 pub(super) mod inspect;
 pub(super) mod list;
 pub(super) mod prune;

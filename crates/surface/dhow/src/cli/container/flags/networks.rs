@@ -3,11 +3,12 @@
 
 use super::fault::{Fault, Flag};
 use super::{Create, value};
+use crate::cli::Failure;
 use dhow_engine::container::request::{EndpointConfig, Namespace, Publish};
 use dhow_network::mac::Mac;
 use dhow_network::ports::{Exposed, Request};
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 fn whole<T>(message: impl Into<String>) -> Result<T, Fault> {
@@ -244,4 +245,16 @@ fn extra_host(text: &str) -> Result<String, String> {
         return Err(format!("invalid IP address in add-host: {address:?}"));
     }
     Ok(format!("{name}:{bare}"))
+}
+
+/// The static addresses of `network connect`.
+///
+/// # Errors
+/// In docker's words.
+pub(in crate::cli) fn addresses(
+    v4: Option<&str>,
+    v6: Option<&str>,
+) -> Result<(Option<Ipv4Addr>, Option<Ipv6Addr>), Failure> {
+    let understood = || Ok((v4.map(|text| ip(text, "IPv4")).transpose()?, v6.map(|text| ip(text, "IPv6")).transpose()?));
+    understood().map_err(|fault: Fault| fault.failure("network connect"))
 }
