@@ -11,7 +11,7 @@ use super::config::NetworkConfig;
 use super::endpoint::{self, EndpointState};
 use super::lease::{self, Lease, Leased, Stale, Tenant};
 use super::{check_endpoint, find_or_make, new_endpoint, plumb, record, release};
-use crate::container::Subject;
+use crate::container::{Subject, networks_changed};
 use crate::container::request::{EndpointConfig, Namespace};
 use crate::{Engine, EngineError};
 use dhow_state::{Durability, EndpointRow, NetworkRow, Write};
@@ -24,6 +24,7 @@ use dhow_state::{Durability, EndpointRow, NetworkRow, Write};
 pub fn connect(engine: &Engine, container: &str, asked: &EndpointConfig) -> Result<(), EngineError> {
     let subject = Subject::of(engine, container)?;
     check_mode(&subject)?;
+    let before = networks_of(engine, &subject)?;
     let lease = engine.state.write(Durability::Crash, |w| {
         subject.check_unchanged(w)?;
         let network = find_or_make(engine, w, &asked.network)?;
@@ -45,7 +46,14 @@ pub fn connect(engine: &Engine, container: &str, asked: &EndpointConfig) -> Resu
         // It has just ended: whoever records that gives up what was leased.
         None => Ok(()),
     };
-    plumbed.inspect_err(|_| undo(engine, &subject, &lease.endpoints[0].network))
+    plumbed.inspect_err(|_| undo(engine, &subject, &lease.endpoints[0].network))?;
+    networks_changed(engine, &subject.row.id, &before)
+}
+
+/// The ids of the networks that a container is on.
+pub(super) fn networks_of(engine: &Engine, subject: &Subject) -> Result<Vec<String>, EngineError> {
+    let rows = engine.state.read(|r| r.endpoints_of_container(&subject.row.id))?;
+    Ok(rows.into_iter().map(|row| row.network).collect())
 }
 
 /// docker's rules for who can be on networks at all.

@@ -3,11 +3,11 @@
 //! Ports that were reached over it are so over the network that leads out then; where there is none they are given up.
 //! The sockets that hold them stay with the supervisor.
 
-use super::connect::{check_mode, given, settle_preferred};
+use super::connect::{check_mode, given, networks_of, settle_preferred};
 use super::endpoint::EndpointState;
 use super::ensure::Host;
 use super::{lease, plan, plumb, record, release};
-use crate::container::Subject;
+use crate::container::{Subject, networks_changed};
 use crate::{Engine, EngineError};
 use dhow_network::link;
 use dhow_network::netlink::{Protocol, Socket};
@@ -33,6 +33,7 @@ struct Left {
 pub fn disconnect(engine: &Engine, container: &str, network: &str) -> Result<(), EngineError> {
     let subject = Subject::of(engine, container)?;
     check_mode(&subject)?;
+    let on = networks_of(engine, &subject)?;
     let left = engine.state.write(Durability::Crash, |w| {
         let network = super::find(engine, w, network)?;
         let id = &subject.row.id;
@@ -60,6 +61,7 @@ pub fn disconnect(engine: &Engine, container: &str, network: &str) -> Result<(),
         }
         plumb::forget_flows(before, after, &[])?;
     }
+    networks_changed(engine, &subject.row.id, &on)?;
     release::release(engine)
 }
 
