@@ -348,6 +348,25 @@ fn a_crowd_makes_networks_and_uses_the_first_bridge() {
     store.assert_nothing_left();
 }
 
+/// Whoever removes a network while it is being made leaves no bridge that is nobody's.
+#[test]
+fn a_network_made_and_removed_at_once_leaves_nothing() {
+    let store = Store::new();
+    store.dhow(&["network", "create", "first"]).ok();
+    for _ in 0..15 {
+        std::thread::scope(|scope| {
+            let made = scope.spawn(|| store.dhow(&["network", "create", "x"]));
+            let removed = scope.spawn(|| (0..20).any(|_| store.dhow(&["network", "rm", "x"]).code == Some(0)));
+            scope.spawn(|| store.dhow(&["network", "reload"]));
+            let (made, removed) = (made.join().unwrap(), removed.join().unwrap());
+            assert!(made.code == Some(0) || removed, "{made}");
+        });
+        store.dhow(&["network", "rm", "-f", "x"]).ok();
+        assert_eq!(links().len(), 2, "{:?}", links());
+    }
+    store.assert_sound();
+}
+
 #[test]
 fn networks_lead_out_or_not_and_are_apart() {
     let neighbour = Neighbour::new();
@@ -374,6 +393,55 @@ fn networks_lead_out_or_not_and_are_apart() {
     let from_outside = neighbour.with(|| run(Command::new("busybox").args(["ping", "-c", "2", "-W", "1", &at("aa")])));
     assert_ne!(from_outside.code, Some(0), "{from_outside}");
     run(Command::new("busybox").args(["ping", "-c", "1", "-W", "5", &at("aa")])).ok();
+}
+
+/// An ICMPv6 router advertisement (RFC 4861, 4.2) from whoever runs in a container: "I am your router, for half an hour; and
+/// 2001:db8:bad::/64 is on this link, take an address of it".
+fn advertise(pid: &str) {
+    use rustix::net::{AddressFamily, SendFlags, SocketType, ipproto, sendto, socket, sockopt};
+    let mut message = vec![134, 0, 0, 0, 64, 0, 0x07, 0x08, 0, 0, 0, 0, 0, 0, 0, 0];
+    message.extend([3, 4, 64, 0xc0, 0, 0, 0xff, 0xff, 0, 0, 0xff, 0xff, 0, 0, 0, 0]);
+    message.extend("2001:db8:bad::".parse::<std::net::Ipv6Addr>().unwrap().octets());
+    let namespace = std::fs::File::open(format!("/proc/{pid}/ns/net")).unwrap();
+    std::thread::scope(|scope| {
+        let work = || {
+            nix::sched::setns(&namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+            let socket = socket(AddressFamily::INET6, SocketType::RAW, Some(ipproto::ICMPV6)).unwrap();
+            sockopt::set_ipv6_multicast_hops(&socket, 255).unwrap();
+            // The first link behind `lo`.
+            let everybody = std::net::SocketAddrV6::new("ff02::1".parse().unwrap(), 0, 0, 2);
+            sendto(&socket, &message, SendFlags::empty(), &everybody).unwrap();
+        };
+        scope.spawn(work).join().unwrap();
+    });
+}
+
+/// CVE-2020-13401: a container is not the host's router, whatever it says.
+#[test]
+fn the_host_believes_no_container_about_its_routes() {
+    let store = Containers::new();
+    for words in ["--internal closed", "open"] {
+        let id = create(&store, words);
+        let name = words.rsplit(' ').next().unwrap();
+        sleeper(&store, &format!("on-{name}"), &["--network", name]);
+        let pid = store.shown(&format!("on-{name}"), "{{.State.Pid}}");
+        let parameter = format!("/proc/sys/net/ipv6/conf/{}/accept_ra", bridge(&id));
+        assert_eq!(std::fs::read_to_string(&parameter).unwrap(), "0\n");
+        let heard = || !ip(&["-6", "route", "show", "2001:db8:bad::/64"]).is_empty();
+        for _ in 0..10 {
+            advertise(&pid);
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        assert!(!heard());
+        // Else that would prove nothing.
+        std::fs::write(&parameter, "2").unwrap();
+        eventually("the advertisement is heard", || {
+            advertise(&pid);
+            heard()
+        });
+        store.dhow(&["rm", "-f", &format!("on-{name}")]).ok();
+        store.dhow(&["network", "rm", name]).ok();
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! one transaction, and what is as it should be is left alone.
 
 use super::config::{Driver, NetworkConfig};
-use super::ensure::{Host, current, make, ours, rebuild};
+use super::ensure::{Host, current, make, ours, rebuild, still_there};
 use crate::{Engine, EngineError};
 use dhow_network::sysctl::Change;
 use dhow_network::{NetworkError, link};
@@ -65,6 +65,11 @@ fn bridge(
         return Ok(());
     }
     let lock = engine.state.lock(ObjectKind::Network, &row.id)?;
+    match still_there(engine, row) {
+        // Removed since it was listed.
+        Err(EngineError::NoSuchNetwork(_)) => return Ok(()),
+        other => other?,
+    }
     let index = make(host, row, config, &name, &mut reloaded.changes)?;
     for veth in endpoints.iter().filter_map(veth) {
         if rewire(host, &veth, index)? {
