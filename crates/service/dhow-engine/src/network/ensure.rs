@@ -39,9 +39,7 @@ impl Host {
 pub(crate) struct Ready {
     /// What it is like.
     pub(crate) config: NetworkConfig,
-    /// The bridge, or of a macvlan the parent, by name.
-    pub(crate) link: String,
-    /// And by number.
+    /// The bridge, or of a macvlan the parent, by number.
     pub(crate) index: u32,
     /// A container's wire has to let back what came in by it ([`link::set_hairpin`]).
     pub(crate) hairpin: bool,
@@ -61,7 +59,7 @@ pub(crate) fn ensure(engine: &Engine, host: &mut Host, row: &NetworkRow) -> Resu
     let name = config.link(&row.id);
     if config.driver == Driver::Macvlan {
         let index = parent(engine, host, row, &name)?;
-        return Ok(Ready { config, link: name, index, hairpin: false, isolated: false, changes: Vec::new() });
+        return Ok(Ready { config, index, hairpin: false, isolated: false, changes: Vec::new() });
     }
     let mut changes = Vec::new();
     let index = match ours(&mut host.route, row, &name)?.filter(|link| link.up) {
@@ -79,7 +77,7 @@ pub(crate) fn ensure(engine: &Engine, host: &mut Host, row: &NetworkRow) -> Resu
     }
     let hairpin = sysctl::bridges_call_the_firewall_here()?;
     let isolated = !config.inter_container();
-    Ok(Ready { config, link: name, index, hairpin, isolated, changes })
+    Ok(Ready { config, index, hairpin, isolated, changes })
 }
 
 /// Refuses a network that was removed since its row was read: what would be made for it would be nobody's. To be asked
