@@ -26,6 +26,7 @@ mod load;
 mod logs;
 mod names;
 mod ps;
+mod published;
 mod run;
 mod save;
 mod show;
