@@ -27,6 +27,7 @@ mod logs;
 mod names;
 mod networks;
 mod ps;
+mod published;
 mod run;
 mod save;
 mod show;
