@@ -57,21 +57,32 @@ pub fn release(engine: &Engine) -> Result<(), EngineError> {
         return Ok(());
     }
     let mut host = Host::open(engine)?;
-    let ports: Vec<Port> = rows.iter().filter_map(plan::port).collect();
-    if !ports.is_empty() {
-        match host.firewall.change(&ports, &[]) {
-            // Without a table there is nothing to forget.
-            Err(NetworkError::Missing { .. }) => {}
-            other => other?,
-        }
+    let strays = strays(engine, &mut host)?;
+    match host.firewall.change(&strays, &[]) {
+        // Without a table there is nothing to forget.
+        Err(NetworkError::Missing { .. }) => {}
+        other => other?,
     }
     let mut flows = netfilter()?;
+    let ports: Vec<Port> = rows.iter().filter_map(plan::port).chain(strays).collect();
     conntrack::forget_ports(&mut flows, &ports)?;
     for row in &addresses {
         conntrack::forget_address(&mut flows, row.address)?;
     }
     remove_wires(engine, &mut host)?;
     engine.state.write(Durability::Crash, |w| Ok::<_, EngineError>(w.delete_stale(&addresses, &rows)?))
+}
+
+/// The ports that the kernel knows and nobody has: to be asked by who holds the lock. The kernel first: what it knows was
+/// in the ledger before, so what is no live port there is none any more, whoever it once was of.
+pub(super) fn strays(engine: &Engine, host: &mut Host) -> Result<Vec<Port>, EngineError> {
+    let known = match host.firewall.ports() {
+        Err(NetworkError::Missing { .. }) => return Ok(Vec::new()),
+        known => known?,
+    };
+    let rows = engine.state.read(|r| r.ports())?;
+    let live: HashSet<Port> = rows.iter().filter(|row| !row.stale).filter_map(plan::port).collect();
+    Ok(known.into_iter().filter(|port| !live.contains(port)).collect())
 }
 
 /// Removes wires to containers that have ended: mostly the namespace has taken its own along already.

@@ -60,6 +60,8 @@ fn main() -> ExitCode {
         let error = container::seal(std::env::args_os().skip(1));
         panic!("{error}");
     }
+    // No bridge, rule or port of a test is the machine's.
+    dhow_sys::namespace::unshare(dhow_sys::clone::Namespaces::NETWORK).unwrap();
     let wanted: Vec<&str> = words.iter().filter(|word| !word.starts_with('-')).copied().collect();
     let is_wanted = |name: &str| match flag("--exact") {
         true => wanted.contains(&name),
@@ -91,12 +93,15 @@ fn internal(root: &str, run_root: &str, words: &[&str]) -> ExitCode {
     }
     let engine = place::open(root.as_ref(), run_root.as_ref());
     match words {
-        ["internal", "exited", id] => {
-            if let Some(delay) = container::exited(&engine, id).unwrap() {
+        ["internal", "exited", id, ..] => {
+            let delay = container::exited(&engine, id).unwrap();
+            dhow_engine::network::release(&engine).unwrap();
+            if let Some(delay) = delay {
                 std::thread::sleep(delay);
                 container::start_again(&engine, id).unwrap();
             }
         }
+        ["internal", "release", ..] => dhow_engine::network::release(&engine).unwrap(),
         ["internal", "again", id] => {
             if let Some(delay) = container::again(&engine, id).unwrap() {
                 std::thread::sleep(delay);
