@@ -17,6 +17,7 @@ use std::process::Command;
 /// Its name in the run directory of the store; the keeper knows it, too.
 pub(super) const NAME: &str = "networks";
 const LOCK: &str = "lock";
+const CHANGE: &str = "change";
 /// The words that make this program a resolver.
 pub(crate) const RESOLVE: [&str; 2] = ["internal", "resolve"];
 /// Commands that may wait for a resolver to listen to them.
@@ -62,11 +63,20 @@ impl Directory {
 
     /// Runs this while nobody else writes zones or starts a resolver.
     fn locked<T>(&self, work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
+        self.under(LOCK, work)
+    }
+
+    /// Runs this while nobody else has a running container served anew.
+    pub(super) fn changing<T>(&self, work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
+        self.under(CHANGE, work)
+    }
+
+    fn under<T>(&self, lock: &str, work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::openat(&self.fd, LOCK, flags, Mode::RUSR | Mode::WUSR);
-        let file = file.map_err(self.failed("open", LOCK))?;
+        let file = rustix::fs::openat(&self.fd, lock, flags, Mode::RUSR | Mode::WUSR);
+        let file = file.map_err(self.failed("open", lock))?;
         let _held = Locked::acquire(file.as_fd(), Share::Exclusive, Wait::Block)
-            .map_err(|e| EngineError::io("lock", self.path.join(LOCK).display(), e))?;
+            .map_err(|e| EngineError::io("lock", self.path.join(lock).display(), e))?;
         work()
     }
 
@@ -126,14 +136,14 @@ impl Directory {
             .map_err(|e| EngineError::io("connect to the resolver of", network, e))
     }
 
-    /// A connection with a network's resolver, which is started where there is none.
-    pub(super) fn reach(&self, network: &str) -> Result<Control, EngineError> {
+    /// A connection with a network's resolver, which is started where there is none; whether it was.
+    pub(super) fn reach(&self, network: &str) -> Result<(Control, bool), EngineError> {
         if let Some(control) = self.connect(network)? {
-            return Ok(control);
+            return Ok((control, false));
         }
         self.locked(|| match self.connect(network)? {
-            Some(control) => Ok(control),
-            None => self.start(network),
+            Some(control) => Ok((control, false)),
+            None => self.start(network).map(|control| (control, true)),
         })
     }
 
