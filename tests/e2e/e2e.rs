@@ -30,6 +30,7 @@ mod ps;
 mod published;
 mod run;
 mod save;
+mod services;
 mod show;
 mod survive;
 mod system;
