@@ -25,6 +25,7 @@ mod list;
 mod load;
 mod logs;
 mod names;
+mod networks;
 mod ps;
 mod published;
 mod run;

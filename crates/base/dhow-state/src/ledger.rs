@@ -30,7 +30,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Pages of 4 KiB after which the log is copied into the database: 1 MiB, read back in about a millisecond.
+/// Pages of 4 KiB after which the log is copied into the database: 1 MiB, read back in about a millisecond by who finds
+/// nobody that shares [`State::index_byte`](crate::State::index_byte).
 const LOG_PAGES: u32 = 256;
 
 /// How long to wait for somebody who is reading the log back in.

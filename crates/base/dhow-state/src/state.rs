@@ -1,7 +1,7 @@
 //! An open store: [`State`].
 
 use crate::error::StateError;
-use crate::layout::{Found, Layout, place};
+use crate::layout::{Found, INDEX, Layout, place};
 use crate::ledger::Ledger;
 use crate::locks::{ObjectLock, RunRoot};
 use crate::operation::Operation;
@@ -128,6 +128,18 @@ impl State {
     /// The store's own part of the run root.
     pub fn run_dir(&self) -> &Path {
         self.run_root.store()
+    }
+
+    /// The byte of the index of the log of the ledger that everybody who has the ledger open shares the lock of, by
+    /// `fcntl(2)`: SQLite's `UNIX_SHM_DMS`. Who finds nobody reads the whole log back in, a millisecond; a process that
+    /// stays, and shares the lock, spares all others that.
+    ///
+    /// It must share it only after the ledger was opened for writing in this boot: what a power cut left of the index is not
+    /// to be trusted. Never in a process that has the ledger open, for closing the file would drop that one's locks.
+    pub fn index_byte(&self) -> (PathBuf, u32) {
+        /// 22 words of header and lock values, 8 bytes of locks, and then this one.
+        const DEADMAN: u32 = (22 + 8) * 4 + 8;
+        (self.root.join(INDEX), DEADMAN)
     }
 
     /// The directory of a container, whether or not it is there.

@@ -4,13 +4,16 @@
 //! other too, and closing another descriptor of the same file does not drop it. Waiters are woken by the
 //! kernel; nothing here polls. The kernel frees a lock when its holder dies.
 //!
+//! Of the other kind there is [`share_byte`], for programs that lock bytes with `fcntl`.
+//!
 //! Locks nest: each crate that takes more than one writes down its order.
 
+use crate::raw;
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 /// Whether others may hold the lock as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +108,34 @@ fn names(directory: BorrowedFd<'_>, name: &OsStr, file: BorrowedFd<'_>) -> io::R
     }
 }
 
+/// `struct flock` of fcntl(2), where offsets have 64 bits.
+#[repr(C)]
+struct ByteLock {
+    kind: i16,
+    whence: i16,
+    start: i64,
+    length: i64,
+    pid: i32,
+}
+
+/// Shares the lock of one byte, as `fcntl(2)` has it: those who ask with `F_GETLK` see it. It belongs to the open file
+/// (`F_OFD_SETLK`), so it ends with its last descriptor. False: somebody has it for himself.
+///
+/// # Errors
+/// Of the kernel; the file must be open for reading.
+pub fn share_byte(file: BorrowedFd<'_>, offset: u32) -> io::Result<bool> {
+    /// `F_OFD_SETLK`, `F_RDLCK` and `SEEK_SET` of every architecture with offsets of 64 bits.
+    const OFD_SETLK: i32 = 37;
+    let lock = ByteLock { kind: 0, whence: 0, start: offset.into(), length: 1, pid: 0 };
+    // SAFETY: the command reads one `struct flock` and keeps nothing; the descriptor is open as long as it is borrowed.
+    let done = unsafe { raw::fcntl(file.as_raw_fd(), OFD_SETLK, &raw const lock) };
+    match raw::checked(done.into()) {
+        Ok(_) => Ok(true),
+        Err(e) if matches!(Errno::from_io_error(&e), Some(Errno::AGAIN | Errno::ACCESS)) => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
 fn flock(fd: BorrowedFd<'_>, share: Share, wait: Wait) -> io::Result<bool> {
     let operation = match (share, wait) {
         (Share::Exclusive, Wait::Block) => FlockOperation::LockExclusive,
@@ -169,6 +200,31 @@ mod tests {
             }
         });
         assert_eq!(std::fs::read_dir(&path).unwrap().count(), 0);
+        std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn a_shared_byte_is_seen_by_who_asks_with_fcntl() {
+        let (path, _) = directory("byte");
+        let file = path.join("d");
+        std::fs::write(&file, [0; 200]).unwrap();
+        // A read-lock is in the way of one for writing, and no read-lock is in the way of another.
+        let asked = || -> i16 {
+            let open = std::fs::File::open(&file).unwrap();
+            let mut lock = ByteLock { kind: 1, whence: 0, start: 128, length: 1, pid: 0 };
+            // SAFETY: F_OFD_GETLK reads and writes one `struct flock`.
+            let done = unsafe { raw::fcntl(open.as_raw_fd(), 36, &raw mut lock) };
+            assert_eq!(done, 0);
+            lock.kind
+        };
+        assert_eq!(asked(), 2, "F_UNLCK");
+        let [one, other] = [(); 2].map(|()| std::fs::File::open(&file).unwrap());
+        assert!(share_byte(one.as_fd(), 128).unwrap());
+        assert!(share_byte(other.as_fd(), 128).unwrap());
+        drop(one);
+        assert_eq!(asked(), 0, "F_RDLCK");
+        drop(other);
+        assert_eq!(asked(), 2, "F_UNLCK");
         std::fs::remove_dir_all(path).unwrap();
     }
 

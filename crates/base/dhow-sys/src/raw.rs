@@ -49,6 +49,8 @@ pub(crate) use own::{
 unsafe extern "C" {
     /// syscall(2).
     pub(crate) fn syscall(number: c_long, ...) -> c_long;
+    /// fcntl(2), of which the number is another on each architecture.
+    pub(crate) fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
     /// _exit(2): ends the process without running anything that was left for its end.
     pub(crate) safe fn _exit(status: c_int) -> !;
 }

@@ -29,7 +29,7 @@ mod succession;
 pub(crate) use hire::reach;
 pub use hire::upgrade;
 
-use crate::plan::{KeeperPlan, NetworksPlan};
+use crate::plan::{Byte, KeeperPlan, NetworksPlan};
 use crate::supervise::{OOM_SCORE, Talk, enter_group, settle_in, take_standard_input};
 use crate::wire::{self, Message};
 use dhow_runtime::cgroup::Hierarchies;
@@ -110,6 +110,9 @@ struct Post {
     dir: PathBuf,
     /// The control group of supervisors.
     group: Option<PathBuf>,
+    /// [`KeeperPlan::share`].
+    #[serde(default)]
+    share: Option<Byte>,
 }
 
 /// The body of `dhow internal keep`, with a socket as its standard input. Returns the exit status of the process.
@@ -162,8 +165,8 @@ mod tests {
 
     #[test]
     fn an_order_of_a_later_version_is_refused_whatever_is_in_it() {
-        let plan =
-            KeeperPlan { dir: "/run/x".into(), supervise: vec!["dhow".into()], keep: Vec::new(), networks: None };
+        let (dir, supervise) = ("/run/x".into(), vec!["dhow".into()]);
+        let plan = KeeperPlan { dir, supervise, keep: Vec::new(), share: None, networks: None };
         let order = Order::new(&plan, 7, 2);
         let back: Order = read(&serde_json::to_vec(&order).unwrap()).unwrap();
         assert_eq!((back.descriptors, back.shared, back.supervise), (7, 2, plan.supervise));

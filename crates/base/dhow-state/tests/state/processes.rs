@@ -2,7 +2,8 @@
 
 use crate::roles::play;
 use crate::store::{Sample, Scratch, names};
-use dhow_state::{CheckOptions, ObjectKind};
+use dhow_state::{CheckOptions, Durability, Event, EventSeq, NewEvent, ObjectKind, State, StateError};
+use std::collections::BTreeMap;
 
 #[test]
 fn a_crowd_that_loads_and_removes_leaves_a_sound_store() {
@@ -84,4 +85,49 @@ fn a_lock_is_one_processs_at_a_time_and_free_when_it_dies() {
     // The run root may be cleaned away under us.
     std::fs::remove_dir_all(&locks).unwrap();
     drop(state.lock(ObjectKind::Image, "busy").unwrap());
+}
+
+/// Somebody who shares the byte spares others reading the log back in, and nothing else is changed by him.
+#[test]
+fn an_index_that_somebody_shares_is_not_made_anew() {
+    use std::os::fd::AsFd as _;
+    use std::os::unix::fs::FileExt as _;
+    // In the part of the index for pages of the log that there are none of yet.
+    const UNUSED: u64 = 136 + 4 * 4000;
+    let scratch = Scratch::new();
+    let events = |state: &State| {
+        let events = state.read(|r| r.events(EventSeq(0), 100));
+        events.map(|events: Vec<Event>| events.len()).unwrap_or_else(|e: StateError| panic!("{e}"))
+    };
+    let record = |state: &State| {
+        let (action, actor) = ("load".into(), "x".to_owned());
+        let event = NewEvent { time: 1, kind: "image", action, actor, attributes: BTreeMap::new() };
+        state.write(Durability::Crash, |w| w.record_event(&event)).unwrap();
+    };
+    let state = scratch.open();
+    let (path, byte) = state.index_byte();
+    record(&state);
+    drop(state);
+    let file = std::fs::File::options().read(true).write(true).open(path).unwrap();
+    let marked = || {
+        let mut found = [0];
+        file.read_exact_at(&mut found, UNUSED).unwrap();
+        found == [7]
+    };
+    file.write_all_at(&[7], UNUSED).unwrap();
+    assert!(dhow_sys::lock::share_byte(file.as_fd(), byte).unwrap());
+    for n in 1..4 {
+        let state = scratch.open();
+        assert_eq!(events(&state), n);
+        record(&state);
+        assert!(marked(), "as it was");
+        drop(state);
+        assert_eq!(events(&scratch.open_to_read()), n + 1);
+    }
+    drop(file);
+    assert_eq!(events(&scratch.open()), 4);
+    let file = std::fs::File::open(scratch.root().join("ledger.db-shm")).unwrap();
+    let mut found = [1];
+    file.read_exact_at(&mut found, UNUSED).unwrap();
+    assert_eq!(found, [0], "made anew");
 }

@@ -62,7 +62,8 @@ fn lock(directory: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
 fn start(plan: &KeeperPlan, group: Option<&Path>, lock: &OwnedFd) -> io::Result<u32> {
     let listener = listen_as(&plan.dir, SOCKET, BACKLOG)?;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    let post = Post { version: VERSION, dir: plan.dir.clone(), group: group.map(Path::to_owned) };
+    let post =
+        Post { version: VERSION, dir: plan.dir.clone(), group: group.map(Path::to_owned), share: plan.share.clone() };
     let post = serde_json::to_vec(&post)?;
     passing::send(ours.as_fd(), &Message::Keep(&post).to_bytes(), &[lock.as_fd(), listener.as_fd()])?;
     // What we run from is on a read-only mount already.

@@ -3,6 +3,7 @@
 use super::networks::Networks;
 use super::succession;
 use super::{Order, Post, SOCKET};
+use crate::plan::Byte;
 use crate::supervise::{Identity, identity};
 use crate::wire::{self, Inbox, Message};
 use dhow_runtime::cgroup::{Cgroup, Hierarchies};
@@ -11,6 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::SocketFlags;
 use rustix::process::{WaitId, WaitIdOptions};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::rc::{Rc, Weak};
@@ -72,6 +74,8 @@ pub(super) struct Keeper {
     pub(super) listener: OwnedFd,
     pub(super) entries: Vec<Entry>,
     pool: Pool,
+    /// What it shares the lock of a byte of; nothing here depends on it.
+    _shared: Option<File>,
     /// None: nobody has told us of any.
     networks: Option<Networks>,
     /// Written to by the handler of SIGCHLD.
@@ -81,13 +85,23 @@ pub(super) struct Keeper {
     full_until: Option<Instant>,
 }
 
+/// None: somebody has it for himself.
+fn share(byte: &Byte) -> io::Result<Option<File>> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let nofollow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(nofollow).open(&byte.path)?;
+    Ok(dhow_sys::lock::share_byte(file.as_fd(), byte.offset)?.then_some(file))
+}
+
 impl Keeper {
     pub(super) fn new(post: Post, lock: OwnedFd, listener: OwnedFd) -> io::Result<Keeper> {
         let (children, signal) = std::os::unix::net::UnixStream::pair()?;
         signal.set_nonblocking(true)?;
         children.set_nonblocking(true)?;
         signal_hook::low_level::pipe::register(signal_hook::consts::SIGCHLD, signal)?;
+        let shared = post.share.as_ref().and_then(|byte| share(byte).ok()).flatten();
         Ok(Keeper {
+            _shared: shared,
             post,
             lock,
             listener,

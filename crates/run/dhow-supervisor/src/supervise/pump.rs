@@ -9,6 +9,14 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+/// As much output as it is worth being woken for
+const LITTLE: usize = 8 * 1024;
+/// more often than this, in nanoseconds.
+const OFTEN: i64 = 1_000_000;
+/// How long to let more of it come otherwise. A pipe that a busy program writes lines to is full about twice as late.
+const REST: Duration = Duration::from_micros(100);
 
 /// A pipe of ours that output goes through: reading end, writing end. Neither blocks.
 #[derive(Debug)]
@@ -86,6 +94,13 @@ impl Watch {
                 finish_chunk(&mut self.slate, self.log.as_mut());
                 let chunk = self.slate.chunk();
                 self.clients.iter_mut().for_each(|client| client.output(stream, chunk));
+                let (taken, at) = (chunk.len(), self.slate.time());
+                let before = std::mem::replace(&mut self.took, at);
+                // A program that writes line by line would wait for us to be woken, and we for it, with each of them. A
+                // terminal holds no more than this at once.
+                if taken < LITTLE && (0..OFTEN).contains(&(at - before)) && self.peer.is_none() {
+                    std::thread::sleep(REST);
+                }
                 true
             }
         }

@@ -273,6 +273,7 @@ pub(super) fn take_up(mut descriptors: Vec<OwnedFd>, keeper: Option<OwnedFd>) ->
         group: None,
         still_to_join: None,
         recorded: false,
+        took: 0,
     })
 }
 

@@ -185,6 +185,7 @@ pub(super) fn watch(brief: Brief, pidfd: OwnedFd, listener: OwnedFd, stdio: Ours
         still_to_join: None,
         lean: false,
         recorded: false,
+        took: 0,
     })
 }
 

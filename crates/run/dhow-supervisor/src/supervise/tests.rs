@@ -74,6 +74,7 @@ fn supervise(name: &str, script: &str, stdin: Stdin) -> Plain {
         group: None,
         still_to_join: None,
         recorded: false,
+        took: 0,
         slate: Slate::new().unwrap(),
         transit: Transit::new().unwrap(),
         keeping: None,

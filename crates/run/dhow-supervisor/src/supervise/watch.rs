@@ -131,6 +131,8 @@ pub(super) struct Watch {
     /// Whether the memory of the start has been given up.
     pub(super) lean: bool,
     pub(super) recorded: bool,
+    /// When output was taken last, nanoseconds since the Unix epoch.
+    pub(super) took: i64,
 }
 
 /// What the poll has shown, taken down before anything is done about it.

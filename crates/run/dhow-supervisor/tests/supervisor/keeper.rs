@@ -3,7 +3,7 @@
 use crate::container::{ALL, Container, NONE, attach, program, until};
 use dhow_supervisor::client::{Adoption, Connection, End, Upgraded, adopt, upgrade};
 use dhow_supervisor::keeper;
-use dhow_supervisor::plan::{KeeperPlan, Stdin};
+use dhow_supervisor::plan::{Byte, KeeperPlan, Stdin};
 use dhow_sys::process::ProcessIdentity;
 use std::fs;
 use std::io::Write as _;
@@ -19,6 +19,7 @@ pub(crate) fn kept(mut container: Container) -> Container {
         dir,
         supervise: vec!["supervisor".into()],
         keep: vec!["keeper".into(), "keep".into()],
+        share: None,
         networks: None,
     });
     container
@@ -26,6 +27,13 @@ pub(crate) fn kept(mut container: Container) -> Container {
 
 pub(crate) fn dir(container: &Container) -> &Path {
     &container.plan.keeper.as_ref().unwrap().dir
+}
+
+/// As other programs see it: whether somebody shares that byte of a file.
+fn is_shared(byte: &Byte) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let file = format!(":{} {} {}", fs::metadata(&byte.path).unwrap().ino(), byte.offset, byte.offset);
+    fs::read_to_string("/proc/locks").unwrap().lines().any(|line| line.contains(" READ ") && line.ends_with(&file))
 }
 
 /// Processes of that name that have the file open.
@@ -205,6 +213,25 @@ fn a_keeper_that_is_killed_is_replaced_and_knows_as_much() {
 }
 
 #[test]
+fn a_byte_is_shared_as_long_as_there_is_a_keeper() {
+    let mut container = kept(Container::new("byte", "read line"));
+    let byte = Byte { path: container.scratch.0.join("index"), offset: 128 };
+    fs::write(&byte.path, [0; 200]).unwrap();
+    container.plan.keeper.as_mut().unwrap().share = Some(byte.clone());
+    container.plan.stdin = Stdin::Once;
+    let connection = container.start(ALL);
+    until("the keeper to share it", || is_shared(&byte));
+    let first = keeper(&container).unwrap();
+    kill(first);
+    until("another keeper", || keeper(&container).is_some_and(|other| other != first));
+    until("that one to share it", || is_shared(&byte));
+    let (end, ..) = attach(connection, b"\n", false);
+    assert!(ended(&end, 0));
+    container.assert_nothing_left();
+    until("the keeper to end", || !is_shared(&byte));
+}
+
+#[test]
 fn one_keeper_serves_many_and_each_successor_gets_its_own() {
     let first = kept(Container::new("many-a", "sleep 3; echo a; exit 3"));
     let mut second = kept(Container::new("many-b", "sleep 3; echo b; exit 4"));
@@ -332,7 +359,9 @@ fn another_program_goes_on_and_nobody_notices() {
 fn one_who_was_killed_before_the_gate_leaves_nothing() {
     let container = kept(Container::new("kept-gate", "echo never"));
     let waiting = container.launch(NONE).unwrap();
-    until("the keeper", || keeper(&container).is_some());
+    // Before that, cleaning up is the business of who launched it.
+    let lock = container.plan.run_dir.join("supervisor.lock");
+    until("the keeper to have copies", || !holders("dhow-keeper", &lock).is_empty());
     let first = ProcessIdentity::of(waiting.pid).unwrap();
     assert!(kill(supervisor(&container).unwrap()));
     until("the container to end", || !dhow_sys::process::is_alive(&first).unwrap());

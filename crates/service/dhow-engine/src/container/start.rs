@@ -32,7 +32,7 @@ use dhow_runtime::RuntimeError;
 use dhow_runtime::status::{Action, Status};
 use dhow_state::{ContainerRow, ContainerState, Durability, ObjectKind};
 use dhow_supervisor::client::{ClientError, Connection, Launcher, Streams, Waiting};
-use dhow_supervisor::plan::{KeeperPlan, LogPlan, NetworksPlan, Plan, Stdin, VERSION};
+use dhow_supervisor::plan::{Byte, KeeperPlan, LogPlan, NetworksPlan, Plan, Stdin, VERSION};
 use dhow_sys::process::ProcessIdentity;
 use oci_spec::runtime::{Capability, LinuxNamespaceType, Spec};
 use std::collections::HashSet;
@@ -377,10 +377,12 @@ fn without_docker_filter(spec: &mut Spec, host: &HostConfig) -> Option<HashSet<C
 fn keeper(engine: &Engine, host: &HostConfig) -> KeeperPlan {
     // What a process list shows in front.
     let words = |words: [&str; 2]| ["dhow"].into_iter().chain(words).map(OsString::from).collect();
+    let (path, offset) = engine.state.index_byte();
     KeeperPlan {
         dir: engine.state.run_dir().to_owned(),
         supervise: words(SUPERVISE),
         keep: words(KEEP),
+        share: Some(Byte { path, offset }),
         networks: (host.network == Namespace::Networks).then(|| NetworksPlan {
             resolve: words(RESOLVE),
             table: dhow_network::firewall::table_name(engine.state.store_id()),

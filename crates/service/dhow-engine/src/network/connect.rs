@@ -11,8 +11,8 @@ use super::config::NetworkConfig;
 use super::endpoint::{self, EndpointState};
 use super::lease::{self, Lease, Leased, Stale, Tenant};
 use super::{check_endpoint, find_or_make, new_endpoint, plumb, record, release};
-use crate::container::{Subject, networks_changed};
 use crate::container::request::{EndpointConfig, Namespace};
+use crate::container::{Subject, networks_changed};
 use crate::{Engine, EngineError};
 use dhow_state::{Durability, EndpointRow, NetworkRow, Write};
 

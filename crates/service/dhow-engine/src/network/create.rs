@@ -7,7 +7,7 @@ use super::remove::take_away;
 use super::{predefined, subnets};
 use crate::{Engine, EngineError};
 use dhow_network::ipam::{self, PoolRequest, RawPool};
-use dhow_network::link::{self, IpvlanMode, Kind, New};
+use dhow_network::link::{self, BridgeOptions, IpvlanMode, Kind, New};
 use dhow_network::netlink::Socket;
 use dhow_network::netns::Netns;
 use dhow_network::sysctl::{self, Change};
@@ -160,7 +160,7 @@ fn driver(name: &str) -> Result<Driver, EngineError> {
 /// Whether the kernel has ipvlan, tried where nobody sees it.
 fn try_ipvlan() -> Result<(), EngineError> {
     let mut socket = Netns::new()?.route()?;
-    link::create(&mut socket, &New::named("parent", Kind::Dummy))?;
+    link::create(&mut socket, &New::named("parent", Kind::Bridge(BridgeOptions::default())))?;
     let parent = link::index(&mut socket, "parent")?;
     Ok(link::create(&mut socket, &New::named("try", Kind::Ipvlan { parent, mode: IpvlanMode::L2 }))?)
 }
