@@ -56,7 +56,7 @@ fn silent(address: &str) -> bool {
 
 #[track_caller]
 fn fetch(containers: &Containers, name: &str, url: &str) -> String {
-    containers.dhow(&["exec", name, "busybox", "wget", "-q", "-T", "5", "-O", "-", url]).text()
+    containers.dhow(&["exec", name, "busybox", "wget", "-q", "-O", "-", url]).text()
 }
 
 /// Nothing of any container is left on the host: no wire, no port, no lease.
@@ -148,7 +148,8 @@ fn datagrams_too() {
 fn what_port_and_ps_and_inspect_say() {
     let containers = Containers::new();
     let flags = ["-p", "8080:80", "-p", "127.0.0.1:9000-9009:90", "-p", "70", "--expose", "7/udp"];
-    let words = [&["run", "-d", "--name", "web", "--network", "bridge"][..], &flags, &["box", "sleep", "1000"]].concat();
+    let words =
+        [&["run", "-d", "--name", "web", "--network", "bridge"][..], &flags, &["box", "sleep", "1000"]].concat();
     containers.dhow(&words).ok();
     let lines = containers.dhow(&["port", "web"]).lines();
     let random = lines.iter().find_map(|line| line.strip_prefix("70/tcp -> 0.0.0.0:")).unwrap().to_owned();
@@ -183,7 +184,9 @@ fn what_port_and_ps_and_inspect_say() {
     let link = containers.dhow(&["exec", "web", "busybox", "ip", "-o", "link", "show", "eth0"]).stdout;
     assert!(link.contains(bridge["MacAddress"].as_str().unwrap()), "{link}");
     // -P, and what has ended shows nothing.
-    containers.dhow(&["run", "-d", "--name", "all", "--network", "bridge", "-P", "--expose", "1-3", "box", "sleep", "1000"]).ok();
+    containers
+        .dhow(&["run", "-d", "--name", "all", "--network", "bridge", "-P", "--expose", "1-3", "box", "sleep", "1000"])
+        .ok();
     assert_eq!(containers.dhow(&["port", "all"]).lines().len(), 3);
     containers.dhow(&["stop", "-t", "0", "all"]).ok();
     assert_eq!(containers.dhow(&["port", "all"]).text(), "");
@@ -240,10 +243,28 @@ fn several_networks_and_which_leads_out() {
     containers.dhow(&["network", "disconnect", "front", "web"]).ok();
     assert!(route().starts_with("default via 10.7.0.1 dev eth0"), "{}", route());
     assert_eq!(ask(neighbour.connect("192.0.2.1:8080").unwrap()), "I am web");
-    containers.dhow(&["network", "disconnect", "front", "web"]).fails(&["container web is not connected to network front"]);
+    containers
+        .dhow(&["network", "disconnect", "front", "web"])
+        .fails(&["container web is not connected to network front"]);
     containers.dhow(&["network", "connect", "--gw-priority", "5", "front", "web"]).ok();
     assert!(route().starts_with("default via 10.8.0.1 dev eth1"), "{}", route());
-    containers.dhow(&["network", "connect", "front", "web"]).fails(&["endpoint with name web already exists in network front"]);
+    containers
+        .dhow(&["network", "connect", "front", "web"])
+        .fails(&["endpoint with name web already exists in network front"]);
+    // Off all networks it keeps its ports, which lead nowhere; the next network has them.
+    for network in ["front", "back", "inner"] {
+        containers.dhow(&["network", "disconnect", network, "web"]).ok();
+    }
+    assert_eq!(containers.dhow(&["port", "web"]).text(), "");
+    assert!(silent("127.0.0.1:8080") && TcpListener::bind("0.0.0.0:8080").is_err());
+    let mine = ["run", "--rm", "-p", "8080:80", "box", "true"];
+    containers.dhow(&mine).fails_with(125, &["port is already allocated"]);
+    for network in ["back", "front"] {
+        containers.dhow(&["network", "connect", network, "web"]).ok();
+        assert_eq!(get("127.0.0.1:8080").unwrap(), "I am web");
+    }
+    containers.dhow(&["network", "disconnect", "front", "web"]).ok();
+    containers.dhow(&["network", "connect", "--gw-priority", "5", "front", "web"]).ok();
     // It survives a restart.
     containers.dhow(&["restart", "-t", "0", "web"]).ok();
     assert!(route().starts_with("default via 10.8.0.1 dev eth1"), "{}", route());
@@ -254,7 +275,8 @@ fn several_networks_and_which_leads_out() {
     containers.dhow(&["run", "-d", "--name", "stranger", "--network", "bridge", "box", "sleep", "1000"]).ok();
     let address = containers.shown("web", "{{.NetworkSettings.Networks.back.IPAddress}}");
     let url = format!("http://{address}/");
-    let reached = containers.dhow(&["exec", "stranger", "busybox", "wget", "-q", "-T", "1", "-O", "-", &url]);
+    let reached =
+        containers.dhow(&["exec", "stranger", "busybox", "timeout", "2", "busybox", "wget", "-q", "-O", "-", &url]);
     assert_ne!(reached.code, Some(0), "{}", reached.stdout);
     containers.dhow(&["run", "--network", "front", "--ip", "10.8.1.1", "box", "true"]).fails_with(125, &["10.8.1.1"]);
     containers.dhow(&["run", "--network", "none", "-d", "--name", "alone", "box", "sleep", "9"]).ok();
@@ -287,10 +309,26 @@ fn with_ipv6() {
 fn a_container_that_is_started_again_has_its_ports() {
     let containers = Containers::new();
     let script = format!("{} & sleep 1; kill -9 $!; exit 1", server("again").replace("exec ", ""));
-    let words = ["run", "-d", "--name", "again", "--restart", "always", "--network", "bridge", "-p", "8080:80", "box", "sh", "-c"];
+    let words = [
+        "run",
+        "-d",
+        "--name",
+        "again",
+        "--restart",
+        "always",
+        "--network",
+        "bridge",
+        "-p",
+        "8080:80",
+        "box",
+        "sh",
+        "-c",
+    ];
     containers.dhow(&[&words[..], &[&script.replace("mkdir /www", "mkdir -p /www")]].concat()).ok();
     eventually("it was started again", || containers.shown("again", "{{.RestartCount}}").parse::<u32>().unwrap() >= 2);
-    eventually("it answers", || TcpStream::connect("127.0.0.1:8080").is_ok_and(|stream| ask_quietly(stream) == "I am again"));
+    eventually("it answers", || {
+        TcpStream::connect("127.0.0.1:8080").is_ok_and(|stream| ask_quietly(stream) == "I am again")
+    });
     containers.dhow(&["rm", "-f", "again"]).ok();
     nothing_is_left(&containers);
 }

@@ -10,7 +10,7 @@
 use super::config::{Driver, NetworkConfig};
 use super::endpoint::EndpointState;
 use super::ensure::Host;
-use super::plan;
+use super::plan::{self, NAT};
 use super::plumb::netfilter;
 use super::predefined;
 use crate::container::send_to_release;
@@ -81,7 +81,7 @@ pub(super) fn strays(engine: &Engine, host: &mut Host) -> Result<Vec<Port>, Engi
         known => known?,
     };
     let rows = engine.state.read(|r| r.ports())?;
-    let live: HashSet<Port> = rows.iter().filter(|row| !row.stale).filter_map(plan::port).collect();
+    let live: HashSet<Port> = rows.iter().filter(|row| !row.stale && row.mode == NAT).filter_map(plan::port).collect();
     Ok(known.into_iter().filter(|port| !live.contains(port)).collect())
 }
 
