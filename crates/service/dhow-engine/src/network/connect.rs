@@ -7,9 +7,12 @@
 //!
 //! Connecting again what was left halfway is refused as being there; disconnecting puts it right.
 
-use super::config::NetworkConfig;
+use super::config::{Driver, NetworkConfig};
+use super::disconnect::leads_to;
 use super::endpoint::{self, EndpointState};
+use super::hold::HELD;
 use super::lease::{self, Lease, Leased, Stale, Tenant};
+use super::plan::{self, NAT};
 use super::{check_endpoint, find_or_make, new_endpoint, plumb, record, release};
 use crate::container::request::{EndpointConfig, Namespace};
 use crate::container::{Subject, networks_changed};
@@ -114,7 +117,40 @@ fn lease_one(w: &Write<'_>, subject: &Subject, row: EndpointRow, network: Networ
     // Those that stay as they are need no setting.
     let mut routes = lease::routes(&candidates);
     routes.retain(|(_, interface)| *interface == leased.state.interface);
-    Ok(Lease { endpoints: vec![leased], routes, ports: Vec::new(), sockets: None, stale })
+    let preferred = all.iter().any(|(row, _, state)| row.network == leased.network.id && state.preferred);
+    let mut lease = Lease { endpoints: vec![leased], routes, ports: Vec::new(), sockets: None, stale };
+    if preferred {
+        publish(w, subject, &mut lease)?;
+    }
+    Ok(lease)
+}
+
+/// Has the container's ports lead to the network that leads out now, where they lead nowhere. Those that it had are held by
+/// its supervisor; others only stand in the ledger until it is started again, but that nobody has them shows here.
+fn publish(w: &Write<'_>, subject: &Subject, lease: &mut Lease) -> Result<(), EngineError> {
+    let rows = w.ports_of_container(&subject.row.id)?;
+    if rows.iter().any(|row| !row.stale && row.mode == NAT) {
+        return Ok(());
+    }
+    let held: Vec<_> = rows.into_iter().filter(|row| !row.stale && row.mode == HELD).collect();
+    if held.is_empty() {
+        let tenant = Tenant { row: &subject.row, hostname: &subject.hostname, ports: &subject.ports };
+        lease.endpoints[0].state.preferred = true;
+        lease.ports = lease::publish(w, &tenant, &lease.endpoints, &mut lease.stale)?.ports;
+        return Ok(());
+    }
+    let one = &lease.endpoints[0];
+    let Some(row) = w.endpoint(&subject.row.id, &one.network.id)? else { return Ok(()) };
+    let inner = one.config.internal || one.config.driver != Driver::Bridge;
+    for port in held.iter().filter(|_| !inner) {
+        if let Some(now) = leads_to(port, &row, &one.state) {
+            // It is the container's own.
+            w.mark_stale_on(&subject.row.id, &port.network)?;
+            w.insert_port(&now)?;
+            lease.ports.extend(plan::port(&now));
+        }
+    }
+    Ok(())
 }
 
 /// Best effort: the first failure is the one to tell.

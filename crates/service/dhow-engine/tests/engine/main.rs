@@ -60,8 +60,6 @@ fn main() -> ExitCode {
         let error = container::seal(std::env::args_os().skip(1));
         panic!("{error}");
     }
-    // No bridge, rule or port of a test is the machine's.
-    dhow_sys::namespace::unshare(dhow_sys::clone::Namespaces::NETWORK).unwrap();
     let wanted: Vec<&str> = words.iter().filter(|word| !word.starts_with('-')).copied().collect();
     let is_wanted = |name: &str| match flag("--exact") {
         true => wanted.contains(&name),
@@ -73,6 +71,8 @@ fn main() -> ExitCode {
 fn run<'t>(tests: impl Iterator<Item = &'t Test>) -> ExitCode {
     let mut failed = Vec::new();
     for (name, test) in tests {
+        // No bridge, rule or port of a test is the machine's, or of another test.
+        dhow_sys::namespace::unshare(dhow_sys::clone::Namespaces::NETWORK).unwrap();
         let begun = Instant::now();
         match catch_unwind(AssertUnwindSafe(test)) {
             Ok(()) => println!("test {name} ... ok ({:?})", begun.elapsed()),
