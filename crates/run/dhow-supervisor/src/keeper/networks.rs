@@ -30,6 +30,8 @@ use std::time::{Duration, Instant};
 const DIRECTORY: &str = "networks";
 const ENDING: &str = ".sock";
 const LOCK: &str = "lock";
+/// How long to wait before somebody is tried again who had no time.
+const AGAIN: Duration = Duration::from_millis(100);
 /// A resolver that dies so often
 const DEATHS: usize = 5;
 /// within so long
@@ -69,6 +71,8 @@ enum Stage {
     Heir { control: Control, heir: Heir },
     /// It has died, and none has taken its place yet.
     Dead(Record),
+    /// Too many others wanted to connect just now.
+    Knock(Instant),
     /// It has died before it could say what it had.
     Lost,
     /// Nothing is left to do.
@@ -158,6 +162,11 @@ impl Networks {
         for resolver in &mut self.resolvers {
             resolver.follow_the_dead(&self.plan.resolve);
         }
+        let now = Instant::now();
+        let knocking = |resolver: &Resolver| matches!(resolver.stage, Stage::Knock(at) if at <= now);
+        let again: Vec<OsString> = self.resolvers.iter().filter(|r| knocking(r)).map(|r| r.name.clone()).collect();
+        self.resolvers.retain(|resolver| !knocking(resolver));
+        again.into_iter().for_each(|name| self.follow(name));
         // Only the ledger knows then who is without an answer.
         self.reload.wanted |= self.resolvers.iter().any(|resolver| matches!(resolver.stage, Stage::Lost));
         let over: Vec<OsString> =
@@ -234,8 +243,12 @@ impl Networks {
             let record = Record::begin_to_follow(&control)?;
             Ok(Some(Stage::Followed { control, record, handed: None }))
         });
-        // Where nobody listens, one has ended, or was killed while nobody followed it.
-        let stage = followed.ok().flatten().unwrap_or(Stage::Lost);
+        let stage = match followed {
+            Ok(Some(stage)) => stage,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Stage::Knock(Instant::now() + AGAIN),
+            // Where nobody listens, one has ended, or was killed while nobody followed it.
+            Ok(None) | Err(_) => Stage::Lost,
+        };
         self.resolvers.push(Resolver { name, stage, deaths: Vec::new() });
     }
 }
@@ -244,7 +257,7 @@ impl Stage {
     fn control(&self) -> Option<&Control> {
         match self {
             Stage::Followed { control, .. } | Stage::Heir { control, .. } => Some(control),
-            Stage::Dead(_) | Stage::Lost | Stage::Over => None,
+            Stage::Dead(_) | Stage::Knock(_) | Stage::Lost | Stage::Over => None,
         }
     }
 }
@@ -266,9 +279,13 @@ impl Resolver {
         };
     }
 
-    /// When another is to be started in its place.
+    /// When another is to be started in its place, or it is to be tried again.
     fn due(&self, now: Instant) -> Option<Instant> {
-        let Stage::Dead(_) = self.stage else { return None };
+        match self.stage {
+            Stage::Knock(at) => return Some(at),
+            Stage::Dead(_) => {}
+            _ => return None,
+        }
         let tired = self.deaths.len() >= DEATHS;
         Some(self.deaths.last().filter(|_| tired).map_or(now, |last| *last + REST))
     }
@@ -276,7 +293,7 @@ impl Resolver {
     /// Starts another in the place of one that has died.
     fn follow_the_dead(&mut self, words: &[OsString]) {
         let now = Instant::now();
-        if self.due(now).is_none_or(|due| due > now) {
+        if !matches!(self.stage, Stage::Dead(_)) || self.due(now).is_none_or(|due| due > now) {
             return;
         }
         self.deaths.retain(|death| now.duration_since(*death) < WITHIN);

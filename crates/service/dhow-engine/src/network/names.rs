@@ -165,6 +165,10 @@ impl Ready {
         loop {
             match hand_in(&directory, &control, &self.join, &sockets) {
                 Err(EngineError::Resolver(ControlError::Gone { .. })) if attempts < ATTEMPTS => attempts += 1,
+                Err(EngineError::Resolver(ControlError::Silent { .. })) if attempts < ATTEMPTS => {
+                    directory.give_up(home)?;
+                    attempts += 1;
+                }
                 Err(error) => return Err(error),
                 Ok(()) => return Ok((home.clone(), started)),
             }
@@ -198,6 +202,14 @@ pub fn publish(engine: &Engine, networks: &[String]) -> Result<(), EngineError> 
         Some(directory) => directory.publish_again(engine, networks),
         None => Ok(()),
     }
+}
+
+/// Removes the control sockets of resolvers that have ended: who finds them takes them for those of ones that were killed.
+///
+/// # Errors
+/// Of files.
+pub(crate) fn tidy(engine: &Engine) -> Result<(), EngineError> {
+    Directory::open(engine.state.run_dir())?.map_or(Ok(()), |directory| directory.tidy())
 }
 
 /// Removes what there is of a network that is removed. Nobody is on it.

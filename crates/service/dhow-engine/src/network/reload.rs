@@ -42,6 +42,7 @@ pub fn reload(engine: &Engine) -> Result<Reloaded, EngineError> {
     reloaded.differences = found.iter().map(ToString::to_string).collect();
     rebuild(engine, &mut host.firewall)?;
     crate::container::mend_names(engine, None)?;
+    super::names::tidy(engine)?;
     Ok(reloaded)
 }
 

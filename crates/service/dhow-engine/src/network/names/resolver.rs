@@ -13,6 +13,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// Its name in the run directory of the store; the keeper knows it, too.
 pub(super) const NAME: &str = "networks";
@@ -22,6 +23,8 @@ const CHANGE: &str = "change";
 pub(crate) const RESOLVE: [&str; 2] = ["internal", "resolve"];
 /// Commands that may wait for a resolver to listen to them.
 const BACKLOG: i32 = 128;
+/// How long one that is there may take for an easy answer.
+const MOMENT: Duration = Duration::from_secs(1);
 /// How directories are opened.
 const OPEN: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 
@@ -176,6 +179,37 @@ impl Directory {
         rustix::fs::chmodat(&self.fd, &begun, Mode::RUSR | Mode::WUSR, AtFlags::empty())?;
         rustix::net::listen(&socket, BACKLOG)?;
         Ok(socket)
+    }
+
+    /// Takes the place from a resolver that does not answer: the next who needs one starts another. Should it ever go on, it
+    /// has nobody left to serve, and ends.
+    pub(super) fn give_up(&self, network: &str) -> Result<(), EngineError> {
+        self.locked(|| {
+            // Another who waited in vain may have been faster.
+            let answers = self
+                .connect(network)?
+                .is_some_and(|control| control.set_patience(MOMENT).is_ok() && control.status().is_ok());
+            if !answers {
+                let _ = rustix::fs::unlinkat(&self.fd, format!("{network}.sock"), AtFlags::empty());
+            }
+            Ok(())
+        })
+    }
+
+    /// Removes the sockets that nobody listens at.
+    pub(super) fn tidy(&self) -> Result<(), EngineError> {
+        self.locked(|| {
+            let entries = rustix::fs::Dir::read_from(&self.fd).map_err(self.failed("read", ""))?;
+            for entry in entries.flatten() {
+                let network = entry.file_name().to_str().ok().and_then(|name| name.strip_suffix(".sock"));
+                if let Some(network) = network
+                    && matches!(self.connect(network), Ok(None))
+                {
+                    let _ = rustix::fs::unlinkat(&self.fd, entry.file_name(), AtFlags::empty());
+                }
+            }
+            Ok(())
+        })
     }
 
     /// Tells a network's resolver that a container has left; one that is not there serves nobody.
