@@ -28,6 +28,7 @@ mod names;
 mod networks;
 mod ps;
 mod published;
+mod resolved;
 mod run;
 mod save;
 mod show;
