@@ -31,6 +31,7 @@ mod published;
 mod resolved;
 mod run;
 mod save;
+mod services;
 mod show;
 mod survive;
 mod system;

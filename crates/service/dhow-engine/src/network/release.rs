@@ -9,8 +9,8 @@
 
 use super::config::{Driver, NetworkConfig};
 use super::endpoint::EndpointState;
-use super::ensure::Host;
-use super::plan::{self, NAT};
+use super::ensure::{Host, current};
+use super::plan;
 use super::plumb::netfilter;
 use super::predefined;
 use crate::container::send_to_release;
@@ -53,11 +53,11 @@ pub fn release(engine: &Engine) -> Result<(), EngineError> {
         let ports: Vec<PortRow> = r.ports()?.into_iter().filter(|row| row.stale).collect();
         Ok::<_, EngineError>((addresses, ports))
     })?;
-    if addresses.is_empty() && rows.is_empty() {
-        return Ok(());
-    }
     let mut host = Host::open(engine)?;
     let strays = strays(engine, &mut host)?;
+    if strays.is_empty() && addresses.is_empty() && rows.is_empty() {
+        return Ok(());
+    }
     match host.firewall.change(&strays, &[]) {
         // Without a table there is nothing to forget.
         Err(NetworkError::Missing { .. }) => {}
@@ -73,15 +73,19 @@ pub fn release(engine: &Engine) -> Result<(), EngineError> {
     engine.state.write(Durability::Crash, |w| Ok::<_, EngineError>(w.delete_stale(&addresses, &rows)?))
 }
 
-/// The ports that the kernel knows and nobody has: to be asked by who holds the lock. The kernel first: what it knows was
-/// in the ledger before, so what is no live port there is none any more, whoever it once was of.
+/// The ports that the kernel knows and no living container has: to be asked by who holds the lock. The kernel first: what
+/// it knows was in the ledger before, so what is no live port there is none any more, whoever it once was of, and whether or
+/// not anybody has noticed his end.
 pub(super) fn strays(engine: &Engine, host: &mut Host) -> Result<Vec<Port>, EngineError> {
     let known = match host.firewall.ports() {
         Err(NetworkError::Missing { .. }) => return Ok(Vec::new()),
         known => known?,
     };
-    let rows = engine.state.read(|r| r.ports())?;
-    let live: HashSet<Port> = rows.iter().filter(|row| !row.stale && row.mode == NAT).filter_map(plan::port).collect();
+    if known.is_empty() {
+        return Ok(known);
+    }
+    let plan = engine.state.read(|read| current(engine, read))?;
+    let live: HashSet<Port> = plan.ports.into_iter().collect();
     Ok(known.into_iter().filter(|port| !live.contains(port)).collect())
 }
 
