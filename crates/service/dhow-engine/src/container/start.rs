@@ -249,7 +249,7 @@ fn begin_once(engine: &Engine, row: &ContainerRow, stored: &Stored, why: Why) ->
             });
         }
         let lease = match stored.host.network {
-            Namespace::Networks => Some(networks::lease(w, row, stored)?),
+            Namespace::Networks => Some(networks::lease(engine, w, row, stored)?),
             _ => None,
         };
         let image = row.image.as_ref().map(|image| w.image(image)).transpose()?.flatten();

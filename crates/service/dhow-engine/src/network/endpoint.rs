@@ -106,3 +106,9 @@ pub(crate) fn check_endpoint(network: &NetworkRow, asked: &EndpointConfig) -> Re
     }
     Ok(())
 }
+
+/// Whether no port of the host can lead to containers of a network: one that is internal, or that is no bridge.
+pub(crate) fn leads_nowhere(network: &NetworkRow) -> Result<bool, EngineError> {
+    let config = NetworkConfig::of(network)?;
+    Ok(config.internal || config.driver != Driver::Bridge)
+}

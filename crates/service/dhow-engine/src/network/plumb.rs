@@ -142,10 +142,10 @@ fn publish(engine: &Engine, host: &mut Host, lease: &Lease) -> Result<(), Engine
     forget_flows(&gone, &lease.ports, &stale.addresses)
 }
 
-/// Flows of UDP that go on would reach whom they reached before.
+/// Flows that go on would reach whom they reached before. Those of TCP to a port that is new have no past.
 pub(super) fn forget_flows(gone: &[Port], new: &[Port], addresses: &[IpAddr]) -> Result<(), EngineError> {
     let datagrams = |port: &&Port| port.protocol() != ports::Protocol::Tcp;
-    let ports: Vec<Port> = gone.iter().chain(new).filter(datagrams).copied().collect();
+    let ports: Vec<Port> = gone.iter().chain(new.iter().filter(datagrams)).copied().collect();
     if ports.is_empty() && addresses.is_empty() {
         return Ok(());
     }
