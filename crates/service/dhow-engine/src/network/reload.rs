@@ -1,6 +1,6 @@
 //! `network reload`: what networks need on the host, made anew from the ledger.
 //!
-//! For after somebody flushed nftables, deleted a bridge or turned forwarding off. Connections go on: rules are replaced in
+//! For after somebody flushed nftables, deleted a bridge, turned forwarding off, or killed who answers for names. Connections go on: rules are replaced in
 //! one transaction, and what is as it should be is left alone.
 
 use super::config::{Driver, NetworkConfig};
@@ -45,7 +45,8 @@ pub fn reload(engine: &Engine) -> Result<Reloaded, EngineError> {
         });
         failed = failed.or(done.err());
     }
-    failed.map_or(Ok(reloaded), Err)
+    let names = crate::container::mend_names(engine, None).and_then(|_| super::names::tidy(engine));
+    failed.or(names.err()).map_or(Ok(reloaded), Err)
 }
 
 fn bridge(
