@@ -54,7 +54,7 @@ mod wait;
 
 pub use again::again;
 pub(crate) use again::send_to_release;
-pub(crate) use answers::change as networks_changed;
+pub(crate) use answers::{change as networks_changed, mend_all as mend_names};
 pub use attach::{attach, reattach};
 pub(crate) use create::id;
 pub use create::{Created, create};

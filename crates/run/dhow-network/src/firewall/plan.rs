@@ -33,8 +33,8 @@ pub struct Network {
     pub masquerade: bool,
     /// Its containers may talk to each other (docker's `icc`), as far as the host sees their packets at all.
     pub inter_container: bool,
-    /// Its containers can be reached by their own addresses from outside (docker's `nat-unprotected`).
-    pub unprotected: bool,
+    /// Its containers can be reached by their own addresses from outside (docker's `nat-unprotected`): IPv4, IPv6.
+    pub unprotected: [bool; 2],
 }
 
 impl Network {
@@ -46,8 +46,12 @@ impl Network {
             internal: false,
             masquerade: true,
             inter_container: true,
-            unprotected: false,
+            unprotected: [false; 2],
         }
+    }
+
+    fn is_unprotected(&self, family: Family) -> bool {
+        self.unprotected[usize::from(family == Family::V6)]
     }
 
     fn link(&self, field: Field, equal: bool) -> Match {
@@ -95,7 +99,7 @@ impl Plan {
         }
     }
 
-    fn link_sets(&self) -> [Set; 4] {
+    fn link_sets(&self) -> [Set; 5] {
         let set = |name, parts: usize, which: fn(&Network) -> bool| Set {
             name,
             key: vec![Type::Link; parts],
@@ -110,7 +114,8 @@ impl Plan {
         [
             set(BRIDGES, 1, |_| true),
             set("internal", 1, |network| network.internal),
-            set("unprotected", 1, |network| network.unprotected && !network.internal),
+            set("unprotected4", 1, |network| network.is_unprotected(Family::V4) && !network.internal),
+            set("unprotected6", 1, |network| network.is_unprotected(Family::V6) && !network.internal),
             set("together", 2, |network| network.inter_container),
         ]
     }
@@ -126,9 +131,11 @@ impl Plan {
         ];
         // Where nothing is masqueraded the answers to containers come to their own addresses: `forward` tells them from
         // the rest, which cannot be done ahead of connection tracking.
-        let closed = |network: &&Network| network.internal || network.masquerade && !network.unprotected;
-        for network in self.networks.iter().filter(closed) {
-            for subnet in &network.subnets {
+        let closed = |network: &Network, subnet: &Subnet| {
+            network.internal || network.masquerade && !network.is_unprotected(subnet.family())
+        };
+        for network in &self.networks {
+            for subnet in network.subnets.iter().filter(|subnet| closed(network, subnet)) {
                 // The gateway is an address of the host, and is reached from other networks (host-gateway).
                 let to = Match::Within(Field::Destination(subnet.family()), *subnet);
                 rules.push(Rule::new([network.link(Field::In, false), to, Match::Local(false)], Action::Drop));
@@ -226,7 +233,8 @@ fn forward() -> Chain {
         Rule::new([member(&[Field::Out], "bridges"), Match::Translated], Action::Accept),
         Rule::new([member(&[Field::In], "bridges"), member(&[Field::Out], "bridges")], Action::Drop),
         Rule::new([member(&[Field::In], "bridges")], Action::Accept),
-        Rule::new([member(&[Field::Out], "unprotected")], Action::Accept),
+        Rule::new([Match::Family(Family::V4), member(&[Field::Out], "unprotected4")], Action::Accept),
+        Rule::new([Match::Family(Family::V6), member(&[Field::Out], "unprotected6")], Action::Accept),
         Rule::new([member(&[Field::Out], "bridges")], Action::Drop),
     ];
     base("forward", "filter", Hook::Forward, 0, rules)

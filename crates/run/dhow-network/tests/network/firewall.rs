@@ -13,7 +13,7 @@ fn all_kinds() -> dhow_network::firewall::Plan {
     let unusual = Network {
         masquerade: false,
         inter_container: false,
-        unprotected: true,
+        unprotected: [true; 2],
         ..Network::new("dh-unusual", [subnet("10.77.0.0/21"), subnet("fd00:77::/60")])
     };
     let ports = [
@@ -233,7 +233,7 @@ fn any_network(index: usize) -> impl Strategy<Value = Network> {
                 internal,
                 masquerade,
                 inter_container: together,
-                unprotected: open,
+                unprotected: [open, !open],
                 ..Network::new(format!("dh-{index}"), [four, six].into_iter().take(blocks).collect::<Vec<_>>())
             }
         },

@@ -1,6 +1,6 @@
 //! `network reload`: what networks need on the host, made anew from the ledger.
 //!
-//! For after somebody flushed nftables, deleted a bridge or turned forwarding off. Connections go on: rules are replaced in
+//! For after somebody flushed nftables, deleted a bridge, turned forwarding off, or killed who answers for names. Connections go on: rules are replaced in
 //! one transaction, and what is as it should be is left alone.
 
 use super::config::{Driver, NetworkConfig};
@@ -41,6 +41,8 @@ pub fn reload(engine: &Engine) -> Result<Reloaded, EngineError> {
     let found = if plan.networks.is_empty() { Vec::new() } else { host.firewall.inspect(&plan)? };
     reloaded.differences = found.iter().map(ToString::to_string).collect();
     rebuild(engine, &mut host.firewall)?;
+    crate::container::mend_names(engine, None)?;
+    super::names::tidy(engine)?;
     Ok(reloaded)
 }
 
