@@ -289,6 +289,14 @@ fn what_somebody_took_apart_is_put_right() {
     run(Command::new("nft").args(["add", "rule", "inet", &name, "raw", "drop"])).ok();
     store.dhow(&["network", "reload"]).ok();
     assert_eq!(table(), whole);
+    // One whose containers are kept apart stays so.
+    let shy = create(&store, "-o com.docker.network.bridge.enable_icc=false shy");
+    sleeper(&store, "dd", &["--network", "shy"]);
+    sleeper(&store, "ee", &["--network", "shy"]);
+    let ee = address(&store, "ee");
+    ip(&["link", "del", &bridge(&shy)]);
+    store.dhow(&["network", "reload"]).ok();
+    assert!(reaches(&store, "dd", "192.0.2.2") && misses(&store, "dd", &ee));
     // The bridge itself. (Whoever watches the table may have put it right before us.)
     ip(&["link", "del", &bridge(&id)]);
     store.dhow(&["network", "reload"]).ok();
@@ -299,6 +307,76 @@ fn what_somebody_took_apart_is_put_right() {
     assert_eq!(std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap(), "1\n");
     assert!(works(&store));
     drop(neighbour);
+}
+
+/// One network that cannot be put right does not keep the others from it.
+#[test]
+fn what_cannot_be_put_right_harms_no_other() {
+    let neighbour = Neighbour::new();
+    let store = Containers::new();
+    let bad = create(&store, "aa");
+    let good = create(&store, "bb");
+    sleeper(&store, "one", &["--network", "aa"]);
+    sleeper(&store, "two", &["--network", "bb"]);
+    ip(&["link", "del", &bridge(&bad)]);
+    ip(&["link", "add", &bridge(&bad), "type", "bridge"]);
+    ip(&["link", "del", &bridge(&good)]);
+    run(Command::new("nft").args(["flush", "ruleset"])).ok();
+    store.dhow(&["network", "reload"]).fails(&[&bridge(&bad), "is not the bridge of network aa"]);
+    assert!(table().contains(&bridge(&good)));
+    assert!(reaches(&store, "two", "192.0.2.2"));
+    drop(neighbour);
+}
+
+/// The host got an address of the subnet meanwhile, as after a reboot with a VPN that was not there before.
+#[test]
+fn a_subnet_that_the_host_needs_itself_by_now_is_not_taken() {
+    let neighbour = Neighbour::new();
+    let store = Containers::new();
+    let id = create(&store, "--subnet 10.7.0.0/24 lan");
+    ip(&["link", "del", &bridge(&id)]);
+    ip(&["addr", "add", "10.7.0.200/24", "dev", "out0"]);
+    store
+        .dhow(&["run", "--rm", "--network", "lan", "box", "true"])
+        .fails_with(125, &["network lan cannot be set up", "10.7.0.0/24"]);
+    assert_eq!(kernel("route show 10.7.0.0/24").len(), 1);
+    ip(&["addr", "del", "10.7.0.200/24", "dev", "out0"]);
+    store.dhow(&["run", "--rm", "--network", "lan", "box", "true"]).ok();
+    drop(neighbour);
+}
+
+/// Where the host did not forward, it forwards for containers alone, as docker has it; where it did, it goes on.
+#[test]
+fn a_host_that_was_no_router_becomes_none() {
+    let (here, there) = (Neighbour::new(), Neighbour::second());
+    let from_here = |address: &str| {
+        let ping = || run(Command::new("busybox").args(["ping", "-c", "1", "-W", "1", address])).code == Some(0);
+        here.with(|| (0..3).any(|_| ping()))
+    };
+    for parameter in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+        std::fs::write(format!("/proc/sys/net/{parameter}"), "0").unwrap();
+    }
+    let store = Containers::new();
+    let said = store.dhow(&["network", "create", "lan"]).ok();
+    assert!(said.stderr.contains("net/ipv4/ip_forward is now 1 (was 0)"), "{said}");
+    assert!(said.stderr.contains("net/ipv6/conf/all/forwarding is now 1 (was 0)"), "{said}");
+    sleeper(&store, "aa", &["--network", "lan"]);
+    assert!(reaches(&store, "aa", "192.0.2.2") && reaches(&store, "aa", "198.51.100.2"));
+    assert!(reaches(&store, "aa", "2001:db8:1::2"));
+    assert!(!from_here("198.51.100.2") && !from_here("2001:db8:1::2"), "no router for others");
+    store.dhow(&["network", "reload"]).ok();
+    run(Command::new("nft").args(["flush", "ruleset"])).ok();
+    store.dhow(&["network", "reload"]).ok();
+    assert!(!from_here("198.51.100.2"), "and that is not forgotten");
+    // The next store finds a host that forwards already.
+    let other = Containers::new();
+    store.dhow(&["rm", "-f", "aa"]).ok();
+    store.dhow(&["network", "rm", "lan"]).ok();
+    assert!(from_here("198.51.100.2"), "nothing of ours is in the way any more");
+    let said = other.dhow(&["network", "create", "lan"]).ok();
+    assert_eq!(said.stderr, "");
+    assert!(from_here("198.51.100.2") && from_here("2001:db8:1::2"));
+    drop(there);
 }
 
 #[test]

@@ -71,6 +71,7 @@ pub use rename::rename;
 pub use restart::restart;
 pub(crate) use sealed::read_only;
 pub use sealed::{is_sealed, seal, send_on, words};
+pub use settle::settle_unseen;
 pub use signal::signal_number;
 pub use start::{NETWORKS, Supervisor, start, start_again, start_with};
 pub use stop::{finish_stop, stop};

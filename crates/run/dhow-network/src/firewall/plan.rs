@@ -18,6 +18,9 @@ pub struct Plan {
     pub networks: Vec<Network>,
     /// Published ports of running containers.
     pub ports: Vec<Port>,
+    /// Whether the host forwards packets for these networks alone, and not between its other links: IPv4, IPv6.
+    #[serde(default)]
+    pub closed: [bool; 2],
 }
 
 /// A network with a bridge.
@@ -95,7 +98,7 @@ impl Plan {
         Ruleset {
             table: self.table.clone(),
             sets,
-            chains: vec![ports(), self.raw(), prerouting(), output(), self.postrouting(), forward()],
+            chains: vec![ports(), self.raw(), prerouting(), output(), self.postrouting(), forward(self.closed)],
         }
     }
 
@@ -222,9 +225,9 @@ fn output() -> Chain {
 }
 
 /// What goes between links. The rules are the same for any number of networks: who they are about is in the sets.
-fn forward() -> Chain {
+fn forward(closed: [bool; 2]) -> Chain {
     let member = |fields: &[Field], set| Match::Member(fields.to_vec(), set);
-    let rules = vec![
+    let mut rules = vec![
         Rule::new([Match::Established], Action::Accept),
         Rule::new([member(&[Field::In, Field::Out], "together")], Action::Accept),
         Rule::new([member(&[Field::In], "internal")], Action::Drop),
@@ -237,5 +240,11 @@ fn forward() -> Chain {
         Rule::new([Match::Family(Family::V6), member(&[Field::Out], "unprotected6")], Action::Accept),
         Rule::new([member(&[Field::Out], "bridges")], Action::Drop),
     ];
+    // Whatever is left is neither from nor to our networks.
+    for (family, closed) in [(Family::V4, closed[0]), (Family::V6, closed[1])] {
+        if closed {
+            rules.push(Rule::new([Match::Family(family)], Action::Drop));
+        }
+    }
     base("forward", "filter", Hook::Forward, 0, rules)
 }

@@ -14,6 +14,7 @@ use dhow_network::sysctl::{self, Change, Setting};
 use dhow_network::{Family, NetworkError, address};
 use dhow_state::{NetworkRow, ObjectKind, Read};
 use dhow_sys::process::is_alive;
+use std::path::PathBuf;
 
 /// The host's side of things: sockets to ask and change it by.
 pub(crate) struct Host {
@@ -67,7 +68,7 @@ pub(crate) fn ensure(engine: &Engine, host: &mut Host, row: &NetworkRow) -> Resu
         None => {
             let lock = engine.state.lock(ObjectKind::Network, &row.id)?;
             still_there(engine, row)?;
-            let index = make(host, row, &config, &name, &mut changes)?;
+            let index = make(engine, host, row, &config, &name, &mut changes)?;
             drop(lock);
             index
         }
@@ -78,6 +79,20 @@ pub(crate) fn ensure(engine: &Engine, host: &mut Host, row: &NetworkRow) -> Resu
     let hairpin = sysctl::bridges_call_the_firewall_here()?;
     let isolated = !config.inter_container();
     Ok(Ready { config, index, hairpin, isolated, changes })
+}
+
+/// What a container's wire needs of its bridge besides.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn set_options(route: &mut Socket, veth: &str, hairpin: bool, isolated: bool) -> Result<(), NetworkError> {
+    if hairpin {
+        link::set_hairpin(route, veth, true)?;
+    }
+    if isolated {
+        link::set_isolated(route, veth, true)?;
+    }
+    Ok(())
 }
 
 /// Refuses a network that was removed since its row was read: what would be made for it would be nobody's. To be asked
@@ -109,6 +124,7 @@ pub(super) fn ours(socket: &mut Socket, row: &NetworkRow, name: &str) -> Result<
 
 /// Makes the bridge, or finishes one that was begun, or puts one right that is there. Under the network's lock.
 pub(super) fn make(
+    engine: &Engine,
     host: &mut Host,
     row: &NetworkRow,
     config: &NetworkConfig,
@@ -117,12 +133,21 @@ pub(super) fn make(
 ) -> Result<u32, EngineError> {
     let socket = &mut host.route;
     if ours(socket, row, name)?.is_none() {
+        for pool in &config.ipam.pools {
+            subnets::check_host(socket, pool.subnet).map_err(|error| taken_meanwhile(row, error))?;
+        }
         let kind = Kind::Bridge(BridgeOptions::default());
         let new = New { mac: Some(bridge_mac(&row.id)), mtu: config.mtu(), ..New::named(name, kind) };
         link::create(socket, &new)?;
     }
     let index = link::index(socket, name)?;
-    changes.extend(settings(socket, config, name)?);
+    settings(config, name)?;
+    if !config.internal {
+        for (family, _) in [(Family::V4, config.ipv4), (Family::V6, config.ipv6)].into_iter().filter(|(_, on)| *on) {
+            changes.extend(forward(engine, host, family)?);
+        }
+    }
+    let socket = &mut host.route;
     let present: Vec<_> = address::list(socket)?.into_iter().filter(|own| own.link == index).collect();
     for pool in &config.ipam.pools {
         let gateway = pool.gateway_in_subnet();
@@ -134,8 +159,19 @@ pub(super) fn make(
     Ok(index)
 }
 
-/// The kernel's settings. Those of the bridge alone are not told: nobody else has it.
-fn settings(socket: &mut Socket, config: &NetworkConfig, name: &str) -> Result<Vec<Change>, NetworkError> {
+/// The host got an address of the subnet since the network was made: of a VPN, or of another who makes bridges.
+fn taken_meanwhile(row: &NetworkRow, error: EngineError) -> EngineError {
+    match error {
+        EngineError::Ipam(error) => EngineError::Conflict {
+            message: format!("network {} cannot be set up: {error}", row.name),
+            hint: Some(format!("remove it and make it again: dhow network rm {}", row.name)),
+        },
+        other => other,
+    }
+}
+
+/// The bridge's own settings. They are not told: nobody else has it.
+fn settings(config: &NetworkConfig, name: &str) -> Result<(), NetworkError> {
     let mut own = vec![Setting::route_localnet(name), Setting::no_redirects(Family::V4, name)];
     if sysctl::has_ipv6() {
         own.push(Setting::disable_ipv6(name, !config.ipv6));
@@ -146,22 +182,36 @@ fn settings(socket: &mut Socket, config: &NetworkConfig, name: &str) -> Result<V
             own.push(Setting::no_duplicate_detection(name));
         }
     }
-    sysctl::ensure_here(&own)?;
-    if config.internal {
+    sysctl::ensure_here(&own).map(drop)
+}
+
+/// Has the host forward packets of a family. Where it did not, it does so for our networks alone: our table drops what goes
+/// between its other links, and that is so before the first packet is forwarded. It stays so until the next boot, or until
+/// somebody removes the file that says so.
+fn forward(engine: &Engine, host: &mut Host, family: Family) -> Result<Vec<Change>, EngineError> {
+    let setting = Setting::forwarding(family);
+    if sysctl::is_so(&setting)? {
         return Ok(Vec::new());
     }
+    let marker = marker(engine, family);
+    std::fs::write(&marker, b"").map_err(|e| EngineError::io("write", marker.display(), e))?;
+    rebuild(engine, &mut host.firewall)?;
     let mut changes = Vec::new();
-    if config.ipv4 {
-        changes.extend(sysctl::ensure_here(&[Setting::forwarding(Family::V4)])?);
-    }
-    if config.ipv6 {
+    if family == Family::V6 {
         // Bridges of ours hear none, so they are left alone.
         let outside = |link: &Link| !link.name.starts_with("dv") && link.name != "lo";
-        let links: Vec<_> = link::list(socket)?.into_iter().filter(outside).map(|link| link.name).collect();
+        let links = link::list(&mut host.route)?;
+        let links: Vec<_> = links.into_iter().filter(outside).map(|link| link.name).collect();
         changes.extend(sysctl::keep_router_advertisements(&links)?);
-        changes.extend(sysctl::ensure_here(&[Setting::forwarding(Family::V6)])?);
     }
+    changes.extend(sysctl::ensure_here(&[setting])?);
     Ok(changes)
+}
+
+/// The file that says that the host forwards packets of a family for our networks alone.
+fn marker(engine: &Engine, family: Family) -> PathBuf {
+    let name = if family == Family::V4 { "forwarding-ipv4" } else { "forwarding-ipv6" };
+    engine.state.run_dir().join(name)
 }
 
 /// The parent of a macvlan: a link of the host that must be there; that of an internal network leads nowhere, and is made.
@@ -219,5 +269,7 @@ pub(super) fn current(engine: &Engine, read: &Read<'_>) -> Result<Plan, EngineEr
         let lives = process.is_some_and(|process| is_alive(&process).unwrap_or(true));
         live.push((port.container.clone(), lives));
     }
-    plan(engine.state.store_id(), &read.networks()?, &ports, |id| live.iter().any(|(one, lives)| one == id && *lives))
+    let lives = |id: &str| live.iter().any(|(one, lives)| one == id && *lives);
+    let plan = plan(engine.state.store_id(), &read.networks()?, &ports, lives)?;
+    Ok(Plan { closed: [Family::V4, Family::V6].map(|family| marker(engine, family).exists()), ..plan })
 }

@@ -4,7 +4,7 @@
 //! container that runs (`network connect`). Undone by [`super::release`], and by the end of the namespace.
 
 use super::config::{Driver, NetworkConfig};
-use super::ensure::{Host, Ready, ensure};
+use super::ensure::{Host, Ready, ensure, set_options};
 use super::lease::{Lease, Leased};
 use super::release;
 use crate::{Engine, EngineError};
@@ -56,12 +56,7 @@ fn wire(host: &mut Socket, one: &Leased, ready: &Ready, netns: &Netns) -> Result
     let name = one.state.veth.clone();
     let kind = Kind::Veth { peer: interface, namespace: Some(netns), mac };
     link::create(host, &New { master: Some(ready.index), up: true, mtu, ..New::named(name.as_str(), kind) })?;
-    if ready.hairpin {
-        link::set_hairpin(host, &name, true)?;
-    }
-    if ready.isolated {
-        link::set_isolated(host, &name, true)?;
-    }
+    set_options(host, &name, ready.hairpin, ready.isolated)?;
     Ok(Some(name))
 }
 
