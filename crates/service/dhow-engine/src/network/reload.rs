@@ -1,7 +1,7 @@
 //! `network reload`: what networks need on the host, made anew from the ledger.
 //!
-//! For after somebody flushed nftables, deleted a bridge, turned forwarding off, or killed who answers for names. Connections go on: rules are replaced in
-//! one transaction, and what is as it should be is left alone.
+//! For after somebody flushed nftables, deleted a bridge, turned forwarding off, or killed who answers for names.
+//! Connections go on: rules are replaced in one transaction, and what is as it should be is left alone.
 
 use super::config::{Driver, NetworkConfig};
 use super::endpoint::EndpointState;
@@ -45,7 +45,7 @@ pub fn reload(engine: &Engine) -> Result<Reloaded, EngineError> {
         });
         failed = failed.or(done.err());
     }
-    let names = crate::container::mend_names(engine, None).and_then(|_| super::names::tidy(engine));
+    let names = crate::container::mend_names(engine, None).and_then(|()| super::names::tidy(engine));
     failed.or(names.err()).map_or(Ok(reloaded), Err)
 }
 
