@@ -69,6 +69,11 @@ impl Neighbour {
         Neighbour(namespace)
     }
 
+    /// Not another host, but where a process is.
+    pub(crate) fn of_process(pid: &str) -> Neighbour {
+        Neighbour(File::open(format!("/proc/{pid}/ns/net")).unwrap())
+    }
+
     /// Does something there, in a thread of its own; programs that it starts and sockets that it opens stay there.
     #[track_caller]
     pub(crate) fn with<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {

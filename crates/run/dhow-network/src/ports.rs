@@ -7,7 +7,7 @@
 //!
 //! ```text
 //!     Request::parse (-p) -> Request::bindings -> choose (host port) -> Port::new -> firewall::Firewall::change
-//!                                                  \-> listen: a bound socket, held by the supervisor, so that no other
+//!                                                  \-> bind: a bound socket, held by the supervisor, so that no other
 //!                                                      program of the host gets the port meanwhile
 //! ```
 

@@ -54,6 +54,12 @@ impl Setting {
         Setting::of_link("ipv6", link, "accept_ra", &heard.to_string())
     }
 
+    /// Nobody on this link can tell the host of a better way to somewhere.
+    pub fn no_redirects(family: Family, link: &str) -> Setting {
+        let family = if family == Family::V4 { "ipv4" } else { "ipv6" };
+        Setting::of_link(family, link, "accept_redirects", "0")
+    }
+
     fn of_link(family: &str, link: &str, name: &str, value: &str) -> Setting {
         Setting { path: format!("{family}/conf/{link}/{name}"), value: value.to_owned() }
     }

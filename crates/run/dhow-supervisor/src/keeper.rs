@@ -165,8 +165,13 @@ mod tests {
 
     #[test]
     fn an_order_of_a_later_version_is_refused_whatever_is_in_it() {
-        let (dir, supervise) = ("/run/x".into(), vec!["dhow".into()]);
-        let plan = KeeperPlan { dir, supervise, keep: Vec::new(), share: None, networks: None };
+        let plan = KeeperPlan {
+            dir: "/run/x".into(),
+            supervise: vec!["dhow".into()],
+            keep: Vec::new(),
+            networks: None,
+            share: None,
+        };
         let order = Order::new(&plan, 7, 2);
         let back: Order = read(&serde_json::to_vec(&order).unwrap()).unwrap();
         assert_eq!((back.descriptors, back.shared, back.supervise), (7, 2, plan.supervise));

@@ -92,21 +92,12 @@ pub struct KeeperPlan {
     pub supervise: Vec<OsString>,
     /// The arguments that make the program a keeper, its name first.
     pub keep: Vec<OsString>,
-    /// A byte that the keeper shares the lock of (fcntl(2)) as long as it lives.
-    #[serde(default)]
-    pub share: Option<Byte>,
     /// What it looks after besides, once a plan has said so.
     #[serde(default)]
     pub networks: Option<NetworksPlan>,
-}
-
-/// A byte of a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Byte {
-    /// The file.
-    pub path: PathBuf,
-    /// Which one.
-    pub offset: u32,
+    /// A byte that the keeper shares the lock of (fcntl(2)) as long as it lives.
+    #[serde(default)]
+    pub share: Option<Byte>,
 }
 
 /// What a keeper needs to look after networks: their resolvers, which are found in `networks` beside `keeper.sock`, and the
@@ -119,6 +110,15 @@ pub struct NetworksPlan {
     pub table: String,
     /// The arguments with which the program rebuilds it, its name first.
     pub reload: Vec<OsString>,
+}
+
+/// A byte of a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Byte {
+    /// The file.
+    pub path: PathBuf,
+    /// Which one.
+    pub offset: u32,
 }
 
 /// How a container ended.

@@ -26,6 +26,7 @@ mod exited;
 mod files;
 mod inspect;
 mod join;
+mod keeper;
 mod kill;
 mod list;
 mod logs;

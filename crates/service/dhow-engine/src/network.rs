@@ -60,6 +60,11 @@ pub(crate) use plan::port;
 pub(crate) use release::{left, send as send_release};
 pub(crate) use resolve::{find, find_or_make};
 
+/// Whether a port leads to its container now.
+pub(crate) fn is_published(row: &dhow_state::PortRow) -> bool {
+    !row.stale && row.mode == plan::NAT
+}
+
 /// The id of a network that nobody has made.
 pub(crate) fn predefined_id(engine: &crate::Engine, name: &str) -> String {
     predefined::id(engine.state.store_id(), name)

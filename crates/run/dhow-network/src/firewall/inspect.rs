@@ -76,7 +76,7 @@ fn dump<T>(
     })
 }
 
-fn exists(socket: &mut Socket, table: &str) -> Result<bool, NetworkError> {
+pub(super) fn exists(socket: &mut Socket, table: &str) -> Result<bool, NetworkError> {
     let mut message = Message::new(kind::GET_TABLE, 0).fixed(&INET);
     message.text(1, table);
     match socket.request(message) {

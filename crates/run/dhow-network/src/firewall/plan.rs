@@ -207,7 +207,7 @@ fn prerouting() -> Chain {
 fn output() -> Chain {
     let one = Subnet::new(Ipv6Addr::LOCALHOST.into(), 128).expect("128 bits are not too many");
     let rules = vec![
-        // ::1 cannot be routed to another link, so whoever publishes there listens there.
+        // ::1 cannot be routed to another link. Who tries it is refused, and takes 127.0.0.1.
         Rule::new([Match::Within(Field::Destination(Family::V6), one)], Action::Return),
         Rule::new([Match::Local(true)], Action::Jump("ports")),
     ];

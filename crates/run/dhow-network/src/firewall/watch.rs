@@ -5,6 +5,7 @@
 //! the same transaction. Elements that somebody else deletes are not noticed; `network reload` puts them back.
 
 use super::encode::{INET, kind};
+use super::inspect::exists;
 use crate::netlink::{Protocol, Received, Socket, group};
 use crate::{NetworkError, beside};
 use rustix::io::Errno;
@@ -42,15 +43,17 @@ impl Seen {
 }
 
 impl Watch {
-    /// Begins to watch; nothing of it waits.
+    /// Begins to watch; nothing of it waits. Also returns whether the table is there now.
     ///
     /// # Errors
-    /// What socket(2) and setsockopt(2) say.
-    pub fn begin(table: impl Into<String>) -> Result<Watch, NetworkError> {
+    /// What socket(2), setsockopt(2) and the kernel say.
+    pub fn begin(table: &str) -> Result<(Watch, bool), NetworkError> {
         let failed = |source| NetworkError::system("watch", "nftables")(source);
         let socket = Socket::subscribe(Protocol::Netfilter, &[group::NFTABLES]).map_err(failed)?;
         rustix::io::ioctl_fionbio(&socket, true).map_err(|errno| failed(errno.into()))?;
-        Ok(Watch { socket, table: table.into(), transaction: Seen::default() })
+        // Afterwards: what happens from here on is heard.
+        let present = exists(&mut Socket::open(Protocol::Netfilter).map_err(failed)?, table)?;
+        Ok((Watch { socket, table: table.to_owned(), transaction: Seen::default() }, present))
     }
 
     /// Hears what there is to hear. Whether things may not be as they were: somebody took something of the table away, or

@@ -69,14 +69,23 @@ pub fn choose(
 
 /// Takes a port of the host, in the network namespace of the calling thread.
 ///
-/// A socket of TCP listens, else it would keep out only those who do not set `SO_REUSEADDR`; connections come to it when
-/// our table does not catch them (::1; after `nft flush ruleset`), so who holds it should accept them. IPv6 is for itself.
+/// The socket is bound, and does not listen: who comes to it because our table does not catch him (::1; before the port
+/// is in the table; after `nft flush ruleset`) is refused at once, and takes another address or tries again, where one
+/// whom nobody accepts would hang. Not listening it keeps the port all the same, as long as it does not allow others to
+/// bind it too (`SO_REUSEADDR`). IPv6 is for itself.
 ///
 /// # Errors
 /// `System` with `EADDRINUSE` when it is taken, `EADDRNOTAVAIL` when the address is not the host's; `Unsupported` when
 /// the kernel does not have the protocol.
 pub fn bind(held: Held) -> Result<OwnedFd, NetworkError> {
-    try_bind(held).map_err(|errno| match errno {
+    let socket = match try_bind(held, false) {
+        // What is left of connections that have ended must not keep the port from us: who listens would.
+        Err(Errno::ADDRINUSE) if held.protocol != Protocol::Udp => {
+            nobody_listens(held).and_then(|()| try_bind(held, true))
+        }
+        other => other,
+    };
+    socket.map_err(|errno| match errno {
         Errno::PROTONOSUPPORT | Errno::SOCKTNOSUPPORT | Errno::AFNOSUPPORT => {
             NetworkError::Unsupported { feature: format!("{} sockets", held.protocol.to_string().to_uppercase()) }
         }
@@ -84,7 +93,12 @@ pub fn bind(held: Held) -> Result<OwnedFd, NetworkError> {
     })
 }
 
-fn try_bind(held: Held) -> Result<OwnedFd, Errno> {
+/// Whether the port could be listened on, which only a socket that does so can tell: it is closed again.
+fn nobody_listens(held: Held) -> Result<(), Errno> {
+    rustix::net::listen(try_bind(held, true)?, 1)
+}
+
+fn try_bind(held: Held, shared: bool) -> Result<OwnedFd, Errno> {
     let family = match held.address {
         IpAddr::V4(_) => AddressFamily::INET,
         IpAddr::V6(_) => AddressFamily::INET6,
@@ -98,14 +112,10 @@ fn try_bind(held: Held) -> Result<OwnedFd, Errno> {
     if held.address.is_ipv6() {
         sockopt::set_ipv6_v6only(&socket, true)?;
     }
-    if held.protocol != Protocol::Udp {
-        // What is left of connections that have ended must not keep the port from us.
+    if shared {
         sockopt::set_socket_reuseaddr(&socket, true)?;
     }
     rustix::net::bind(&socket, &SocketAddr::new(held.address, held.port))?;
-    if held.protocol != Protocol::Udp {
-        rustix::net::listen(&socket, 4096)?;
-    }
     Ok(socket)
 }
 

@@ -236,7 +236,7 @@ fn somebody_hears_when_others_change_what_matters() {
     let scene = Scene::new();
     scene.sh(DOCKER);
     let mut watch =
-        scene.world.host.with(|| Ok::<_, std::io::Error>(Watch::begin(crate::world::TABLE).unwrap())).unwrap();
+        scene.world.host.with(|| Ok::<_, std::io::Error>(Watch::begin(crate::world::TABLE).unwrap().0)).unwrap();
     scene.settle(&[guest(&blue())]);
     assert!(!watch.hear(), "we know what we do ourselves");
     scene.sh("iptables -A INPUT -p tcp --dport 22 -j ACCEPT; nft add table inet other");
@@ -322,4 +322,36 @@ fn where_ufw_is_our_rules_are_behind_its_users() {
     scene.settle(&[guest(&blue())]);
     assert_eq!(ours(&scene.sh("iptables-save; ip6tables-save")), Vec::<&str>::new());
     scene.flows(Family::V4);
+}
+
+#[test]
+#[ignore = "a measurement, not a test"]
+fn times_beside_others() {
+    let scene = Scene::new();
+    let ufw = Ufw::new(&scene);
+    let guests = [guest(&blue())];
+    for script in ["true", DOCKER, "ufw"] {
+        if script == "ufw" {
+            ufw.run("--force enable");
+        } else {
+            scene.sh(script);
+        }
+        scene.settle(&guests);
+        let start = Instant::now();
+        for _ in 0..100 {
+            scene.world.host.with(|| Ok::<_, std::io::Error>(())).unwrap();
+        }
+        let aside = start.elapsed();
+        let mut beside = scene.beside();
+        let start = Instant::now();
+        for _ in 0..100 {
+            beside.settle(&guests, false).unwrap();
+        }
+        let settled = start.elapsed();
+        let start = Instant::now();
+        for _ in 0..100 {
+            scene.beside();
+        }
+        println!("{}: open {:?}, settled {:?}", script.get(..8).unwrap_or(script), (start.elapsed() - aside) / 100, settled / 100);
+    }
 }

@@ -54,6 +54,20 @@ fn nft_loads_the_plan_and_lists_what_we_made() {
     assert!(differences.iter().all(only_rules), "{differences:?}");
 }
 
+#[test]
+fn one_question_tells_whether_a_network_is_in_the_table() {
+    let netns = Netns::new().unwrap();
+    let mut firewall = Firewall::on(netns.netfilter().unwrap(), TABLE);
+    assert!(!firewall.knows("dhow0").unwrap(), "there is no table");
+    firewall.rebuild(&plan(&[blue()], &[])).unwrap();
+    assert!(firewall.knows("dhow0").unwrap());
+    assert!(
+        !firewall.knows("dhow01").unwrap() && !firewall.knows("dhow").unwrap() && !firewall.knows("dh-red").unwrap()
+    );
+    run(&netns, "nft", &["flush", "ruleset"]);
+    assert!(!firewall.knows("dhow0").unwrap());
+}
+
 /// `nft list ruleset`, elements sorted: their order in the kernel is that of a hash.
 fn listed(netns: &Netns) -> Vec<String> {
     let text = run(netns, "nft", &["-nn", "list", "ruleset"]).replace("elements = {", "elements = {\n");

@@ -28,6 +28,28 @@ fn bridge(name: &str) -> New<'static> {
 }
 
 #[test]
+fn a_wire_that_lets_back_or_is_apart() {
+    let netns = Netns::new().unwrap();
+    let mut socket = netns.route().unwrap();
+    link::create(&mut socket, &bridge("br")).unwrap();
+    let index = link::index(&mut socket, "br").unwrap();
+    let veth = Kind::Veth { peer: "inner".into(), namespace: None, mac: None };
+    link::create(&mut socket, &New { master: Some(index), ..New::named("outer", veth) }).unwrap();
+    let said = || {
+        let data = ip(&netns, "link show outer")[0]["linkinfo"]["info_slave_data"].take();
+        (data["hairpin"].as_bool(), data["isolated"].as_bool())
+    };
+    assert_eq!(said(), (Some(false), Some(false)));
+    link::set_hairpin(&mut socket, "outer", true).unwrap();
+    assert_eq!(said(), (Some(true), Some(false)));
+    link::set_isolated(&mut socket, "outer", true).unwrap();
+    link::set_hairpin(&mut socket, "outer", false).unwrap();
+    assert_eq!(said(), (Some(false), Some(true)));
+    let error = link::set_isolated(&mut socket, "inner", true).unwrap_err();
+    assert!(error.to_string().starts_with("cannot isolate link inner"), "{error}");
+}
+
+#[test]
 fn a_bridge_and_a_wire_into_a_container() {
     let (host, container) = (Netns::new().unwrap(), Netns::new().unwrap());
     let mut outside = host.route().unwrap();

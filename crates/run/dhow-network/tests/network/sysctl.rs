@@ -1,6 +1,8 @@
 //! Parameters of the kernel.
 
 use crate::world::run;
+use dhow_network::Family;
+use dhow_network::link::{self, Kind, New};
 use dhow_network::netns::Netns;
 use dhow_network::sysctl::{self, Setting};
 
@@ -22,4 +24,30 @@ fn parameters_are_written_when_needed_and_told() {
     }
     let changes = sysctl::ensure(&netns, &[Setting::disable_ipv6("lo", true)]).unwrap();
     assert_eq!(changes.len(), 1);
+}
+
+#[test]
+fn who_hears_router_advertisements_goes_on_hearing_them() {
+    let netns = Netns::new().unwrap();
+    let mut socket = netns.route().unwrap();
+    let veth = Kind::Veth { peer: "eth1".into(), namespace: None, mac: None };
+    link::create(&mut socket, &New::named("eth0", veth)).unwrap();
+    let heard =
+        |link: &str| run(&netns, "cat", &[&format!("/proc/sys/net/ipv6/conf/{link}/accept_ra")]).trim().to_owned();
+    run(&netns, "sh", &["-c", "echo 0 > /proc/sys/net/ipv6/conf/all/forwarding"]);
+    sysctl::ensure(&netns, &[Setting::router_advertisements("eth0", 1), Setting::router_advertisements("eth1", 0)])
+        .unwrap();
+    let keep = || {
+        let links = ["eth0", "eth1", "gone"].map(str::to_owned);
+        netns.with(|| Ok::<_, std::io::Error>(sysctl::keep_router_advertisements(&links))).unwrap().unwrap()
+    };
+    assert_eq!(
+        keep().iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["net/ipv6/conf/eth0/accept_ra is now 2 (was 1)"]
+    );
+    assert_eq!((heard("eth0").as_str(), heard("eth1").as_str()), ("2", "0"));
+    // Whoever forwards already has decided.
+    sysctl::ensure(&netns, &[Setting::router_advertisements("eth0", 1), Setting::forwarding(Family::V6)]).unwrap();
+    assert_eq!(keep(), []);
+    assert_eq!(heard("eth0"), "1");
 }

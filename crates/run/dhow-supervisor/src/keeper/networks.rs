@@ -92,8 +92,9 @@ impl Networks {
         let notify = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
         inotify::add_watch(&notify, &path, inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::ONLYDIR)?;
         // A kernel without nftables has nothing to watch.
-        let firewall = firewall::Watch::begin(plan.table.as_str()).ok();
-        let reload = Reload::default();
+        let (firewall, present) = firewall::Watch::begin(&plan.table).ok().unzip();
+        // Gone before we could hear of it.
+        let reload = Reload { wanted: present == Some(false), ..Reload::default() };
         let mut networks = Networks { plan, directory, notify, resolvers: Vec::new(), firewall, reload };
         networks.look_around();
         Ok(networks)
@@ -141,7 +142,7 @@ impl Networks {
     /// When something is to be done though nobody says anything.
     pub(super) fn due(&self) -> Option<Instant> {
         let now = Instant::now();
-        let dead = self.resolvers.iter().filter_map(|resolver| resolver.due());
+        let dead = self.resolvers.iter().filter_map(|resolver| resolver.due(now));
         let reload = self.reload.wanted && self.reload.running.is_none();
         let reload = reload.then(|| self.reload.last.map_or(now, |last| last + PAUSE));
         dead.chain(reload).min()
@@ -238,16 +239,16 @@ impl Resolver {
     }
 
     /// When another is to be started in its place.
-    fn due(&self) -> Option<Instant> {
+    fn due(&self, now: Instant) -> Option<Instant> {
         let Stage::Dead(_) = self.stage else { return None };
         let tired = self.deaths.len() >= DEATHS;
-        Some(self.deaths.last().filter(|_| tired).map_or_else(Instant::now, |last| *last + REST))
+        Some(self.deaths.last().filter(|_| tired).map_or(now, |last| *last + REST))
     }
 
     /// Starts another in the place of one that has died.
     fn follow_the_dead(&mut self, words: &[OsString]) {
         let now = Instant::now();
-        if self.due().is_none_or(|due| due > now) {
+        if self.due(now).is_none_or(|due| due > now) {
             return;
         }
         self.deaths.retain(|death| now.duration_since(*death) < WITHIN);

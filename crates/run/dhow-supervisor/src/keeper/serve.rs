@@ -74,10 +74,10 @@ pub(super) struct Keeper {
     pub(super) listener: OwnedFd,
     pub(super) entries: Vec<Entry>,
     pool: Pool,
-    /// What it shares the lock of a byte of; nothing here depends on it.
-    _shared: Option<File>,
     /// None: nobody has told us of any.
     networks: Option<Networks>,
+    /// What it shares the lock of a byte of; nothing here depends on it.
+    _shared: Option<File>,
     /// Written to by the handler of SIGCHLD.
     children: std::os::unix::net::UnixStream,
     idle_since: Instant,

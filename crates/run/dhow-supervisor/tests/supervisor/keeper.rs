@@ -19,8 +19,8 @@ pub(crate) fn kept(mut container: Container) -> Container {
         dir,
         supervise: vec!["supervisor".into()],
         keep: vec!["keeper".into(), "keep".into()],
-        share: None,
         networks: None,
+        share: None,
     });
     container
 }

@@ -2,6 +2,7 @@
 //! sleeps the delay out. If that is killed, whoever next looks at the container, and may change it, sends another such
 //! process: `internal again`. The same if that one is killed in the middle of the start.
 
+use super::NETWORKS;
 use super::exited::{End, record};
 use super::process;
 use super::sealed;
@@ -30,7 +31,7 @@ pub(super) fn send(engine: &Engine, mut row: ContainerRow) -> Result<Option<Cont
     while !engine.read_only() && is_left(&row)? {
         // What waits at the gate ends there.
         super::start::is_broken_off(engine, &row)?;
-        match start(engine, "again", &row.id) {
+        match start(engine, "again", &[&row.id]) {
             Ok(process) => drop(assign(engine, &row, process)?),
             Err(e) => drop(record(engine, &row, &End::of_row(&row, &e), false)?),
         }
@@ -47,29 +48,30 @@ pub(super) fn hand_over(engine: &Engine, id: &str) -> Result<(), EngineError> {
     let me = engine.state.identity()?;
     let Some(row) = engine.state.read(|r| r.container(id))? else { return Ok(()) };
     if status(&row) == Status::Restarting && row.state.process.as_ref() == Some(me) {
-        let process = start(engine, "again", id)?;
+        let process = start(engine, "again", &[id])?;
         // Who was faster has begun something else with it.
         assign(engine, &row, process)?;
     }
     Ok(())
 }
 
-/// Sends a process that records the end of a container, and starts it again: what its supervisor would have run.
+/// Sends a process that records the end of a container, lets go of its networks, and starts it again: what its supervisor
+/// would have run.
 pub(super) fn send_to_record(engine: &Engine, id: &str) -> Result<(), EngineError> {
-    start(engine, "exited", id).map(drop)
+    start(engine, "exited", &[id, NETWORKS]).map(drop)
 }
 
 /// Sends a process that has the kernel forget the networks of containers that have ended.
 pub(crate) fn send_to_release(engine: &Engine) -> Result<(), EngineError> {
-    start(engine, "release", "all").map(drop)
+    start(engine, "release", &["all"]).map(drop)
 }
 
 /// Starts the process of that name. It outlives this one, and ends at once if somebody else was faster.
-fn start(engine: &Engine, word: &str, id: &str) -> Result<ProcessIdentity, EngineError> {
+fn start(engine: &Engine, word: &str, rest: &[&str]) -> Result<ProcessIdentity, EngineError> {
     let program = sealed::program();
     let mut command = Command::new(&program);
     command.arg("--root").arg(engine.state.root()).arg("--runroot").arg(engine.state.run_root());
-    command.args(["internal", word, id]);
+    command.args(["internal", word]).args(rest);
     command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
     let failed = |e| EngineError::io("execute", program.display(), e);
     // Not reaped, so nobody else has its pid as long as this process lives.

@@ -7,7 +7,7 @@
 
 use super::events;
 use super::names;
-use super::request::{CreateRequest, Namespace, RootSource};
+use super::request::{CreateRequest, EndpointConfig, Namespace, RootSource};
 use super::root;
 use super::spec::{self, Host, Merged};
 use super::stored::Stored;
@@ -108,6 +108,12 @@ fn commit(
 /// The networks that it is to be on, which are there, and known by name from here on.
 fn endpoints(engine: &Engine, w: &Write<'_>, id: &str, merged: &mut Merged) -> Result<Vec<EndpointRow>, EngineError> {
     let mut rows: Vec<EndpointRow> = Vec::new();
+    if merged.host.network == Namespace::Default {
+        merged.host.network = Namespace::Networks;
+        if merged.host.networks.is_empty() {
+            merged.host.networks.push(EndpointConfig::on("bridge"));
+        }
+    }
     if merged.host.network != Namespace::Networks {
         return Ok(rows);
     }

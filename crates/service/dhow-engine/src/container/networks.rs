@@ -108,7 +108,7 @@ pub(super) fn show(engine: &Engine, containers: &mut [Container]) -> Result<(), 
                 container.networks.push(OnNetwork { name, id, asked, given });
             }
             container.networks.sort_by(|a, b| a.name.cmp(&b.name));
-            let live = |row: &PortRow| !row.stale && container.status.is_live();
+            let live = |row: &PortRow| network::is_published(row) && container.status.is_live();
             let rows = r.ports_of_container(&container.id)?;
             container.ports = rows.iter().filter(|row| live(row)).filter_map(network::port).collect();
         }
@@ -123,6 +123,8 @@ pub(crate) struct Subject {
     pub(crate) row: ContainerRow,
     pub(crate) mode: Namespace,
     pub(crate) hostname: String,
+    /// The ports that it publishes.
+    pub(crate) ports: Vec<Publish>,
     /// Whether it runs.
     pub(crate) runs: bool,
     _lock: ObjectLock,
@@ -134,9 +136,10 @@ impl Subject {
         let lock = engine.state.lock(ObjectKind::Container, &row.id)?;
         let row = again(engine, &row.id)?;
         let stored = Stored::of(&row)?;
+        let ports = ports(&stored);
         let hostname = stored.config.hostname.unwrap_or_default();
         let runs = matches!(status(&row), Status::Running | Status::Paused);
-        Ok(Subject { row, mode: stored.host.network, hostname, runs, _lock: lock })
+        Ok(Subject { row, mode: stored.host.network, hostname, ports, runs, _lock: lock })
     }
 
     /// Refuses what ended since it was looked at.

@@ -166,7 +166,8 @@ pub struct HostConfig {
 /// Which namespace of a kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Namespace {
-    /// What is usual: of its own; for the network, none but lo until networks are there.
+    /// What is usual: of its own. For the network, `bridge`, which is stored in its place; containers that were made
+    /// before there were networks have none.
     #[default]
     Default,
     /// Of its own (`none` of networks, `private` of others).

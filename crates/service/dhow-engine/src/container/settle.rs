@@ -10,7 +10,8 @@ use super::adopt;
 use super::again;
 use super::exited::{End, Recorded, record, will_restart};
 use super::process;
-use super::stored::status;
+use super::request::Namespace;
+use super::stored::{Stored, status};
 use crate::{Engine, EngineError};
 use dhow_runtime::cgroup::{Cgroup, Hierarchies};
 use dhow_runtime::status::Status;
@@ -103,6 +104,9 @@ pub(super) fn settle(engine: &Engine, row: ContainerRow) -> Result<Option<Contai
         if let Recorded::Restarts(_) = record(engine, &row, &end, is_for_policy(engine, &row, &end)?)? {
             again::hand_over(engine, &row.id)?;
         }
+        if is_on_networks(&row) {
+            crate::network::send_release(engine);
+        }
         match engine.state.read(|r| r.container(&row.id))? {
             Some(again) => row = again,
             None => return Ok(None),
@@ -119,7 +123,7 @@ fn is_for_policy(engine: &Engine, row: &ContainerRow, end: &End) -> Result<bool,
 }
 
 /// The row with a status that is true, and nothing is written. Somebody is sent to record an end after which the container
-/// is to be started again, if nobody is left to do so.
+/// is to be started again, or to let go of networks, if nobody is left to do so.
 pub(super) fn judge(engine: &Engine, mut row: ContainerRow) -> Result<ContainerRow, EngineError> {
     match seen(engine, &row)? {
         Seen::GoesOn => {}
@@ -128,10 +132,21 @@ pub(super) fn judge(engine: &Engine, mut row: ContainerRow) -> Result<ContainerR
             let _ = again::send_to_record(engine, &row.id);
             row.state = judged(&row, &end, Status::Restarting);
         }
-        Seen::Ended(end) => row.state = judged(&row, &end, Status::Exited),
+        Seen::Ended(end) => {
+            // Nobody saw it, so its ports still lead nowhere: whoever listens on them in its place would not be reached.
+            if is_on_networks(&row) && !will_restart(&row, &end) {
+                let _ = again::send_to_record(engine, &row.id);
+            }
+            row.state = judged(&row, &end, Status::Exited);
+        }
         Seen::Restarts(end) => row.state = judged(&row, &end, Status::Restarting),
     }
     Ok(row)
+}
+
+/// Whether the kernel has something to forget at its end.
+fn is_on_networks(row: &ContainerRow) -> bool {
+    Stored::of(row).is_ok_and(|stored| stored.host.network == Namespace::Networks)
 }
 
 fn judged(row: &ContainerRow, end: &End, status: Status) -> ContainerState {

@@ -14,6 +14,7 @@ use super::events;
 use super::exited::{End, Recorded, record};
 use super::files;
 use super::join;
+use super::keeper;
 use super::networks;
 use super::process;
 use super::request::{HostConfig, Namespace, Seccomp};
@@ -24,7 +25,7 @@ use super::settle;
 use super::spec::{self, Host};
 use super::stored::{Stored, moved, status, view};
 use super::view::Container;
-use crate::network::names::{self, Asker, Member, RESOLVE};
+use crate::network::names::{self, Asker, Member};
 use crate::network::{Lease, Wiring};
 use crate::{Engine, EngineError};
 use dhow_rootfs::snapshots::Stack;
@@ -32,7 +33,7 @@ use dhow_runtime::RuntimeError;
 use dhow_runtime::status::{Action, Status};
 use dhow_state::{ContainerRow, ContainerState, Durability, ObjectKind};
 use dhow_supervisor::client::{ClientError, Connection, Launcher, Streams, Waiting};
-use dhow_supervisor::plan::{Byte, KeeperPlan, LogPlan, NetworksPlan, Plan, Stdin, VERSION};
+use dhow_supervisor::plan::{LogPlan, Plan, Stdin, VERSION};
 use dhow_sys::process::ProcessIdentity;
 use oci_spec::runtime::{Capability, LinuxNamespaceType, Spec};
 use std::collections::HashSet;
@@ -40,9 +41,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-/// The words that make this program a supervisor, and a keeper.
+/// The words that make this program a supervisor.
 pub(super) const SUPERVISE: [&str; 2] = ["internal", "supervise"];
-const KEEP: [&str; 2] = ["internal", "keep"];
 
 /// The word behind the id of a container whose end lets go of networks, too.
 pub const NETWORKS: &str = "networks";
@@ -358,7 +358,7 @@ pub(super) fn plan(
         join: Vec::new(),
         exited: words.iter().copied().chain(networked.then_some(OsStr::new(NETWORKS))).map(OsString::from).collect(),
         exited_always: networked,
-        keeper: Some(keeper(engine, host)),
+        keeper: Some(keeper::plan(engine, host)),
     })
 }
 
@@ -371,38 +371,6 @@ fn without_docker_filter(spec: &mut Spec, host: &HostConfig) -> Option<HashSet<C
     let capabilities = spec.process().as_ref()?.capabilities().as_ref()?.bounding().clone()?;
     spec.linux_mut().as_mut()?.set_seccomp(None);
     Some(capabilities)
-}
-
-/// The keeper of all containers of the store.
-fn keeper(engine: &Engine, host: &HostConfig) -> KeeperPlan {
-    // What a process list shows in front.
-    let words = |words: [&str; 2]| ["dhow"].into_iter().chain(words).map(OsString::from).collect();
-    let (path, offset) = engine.state.index_byte();
-    KeeperPlan {
-        dir: engine.state.run_dir().to_owned(),
-        supervise: words(SUPERVISE),
-        keep: words(KEEP),
-        share: Some(Byte { path, offset }),
-        networks: (host.network == Namespace::Networks).then(|| NetworksPlan {
-            resolve: words(RESOLVE),
-            table: dhow_network::firewall::table_name(engine.state.store_id()),
-            reload: reload(engine),
-        }),
-    }
-}
-
-/// How the keeper has our firewall table made anew.
-fn reload(engine: &Engine) -> Vec<OsString> {
-    let words: [&OsStr; 7] = [
-        OsStr::new("dhow"),
-        OsStr::new("--root"),
-        engine.state.root().as_os_str(),
-        OsStr::new("--runroot"),
-        engine.state.run_root().as_os_str(),
-        OsStr::new("internal"),
-        OsStr::new("reload"),
-    ];
-    words.map(OsStr::to_owned).to_vec()
 }
 
 /// Writes down who it is that waits at the gate.

@@ -217,3 +217,54 @@ pub(super) fn truth(text: &str) -> Option<bool> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bridge_has_an_address_of_its_network_s_own() {
+        let mac = bridge_mac("0123456789abcdef");
+        assert_eq!(mac.to_string(), "02:01:23:45:67:89");
+        assert!(mac.is_unicast() && bridge_mac("").is_unicast());
+    }
+
+    #[test]
+    fn options_say_what_they_say_in_docker() {
+        let config = |pairs: &[(&str, &str)]| NetworkConfig {
+            driver: Driver::Bridge,
+            internal: false,
+            attachable: false,
+            ipv4: true,
+            ipv6: true,
+            options: pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
+            labels: BTreeMap::new(),
+            ipam: Ipam { driver: "default".to_owned(), options: BTreeMap::new(), pools: Vec::new() },
+        };
+        let plain = config(&[]);
+        assert!(plain.masquerades() && plain.inter_container());
+        assert_eq!((plain.mtu(), plain.binding(), plain.interface_prefix()), (None, None, "eth"));
+        assert_eq!(plain.link(&"ab".repeat(32)), "dh-abababababab");
+        let odd = config(&[
+            (option::ICC, "0"),
+            (option::MTU, "9000"),
+            (option::BINDING, "127.0.0.1"),
+            (option::PREFIX, "net"),
+            (option::NAME, "lan0"),
+            (option::GATEWAY6, "nat-unprotected"),
+        ]);
+        assert!(odd.masquerades() && !odd.inter_container());
+        assert_eq!((odd.mtu(), odd.interface_prefix(), odd.link("x")), (Some(9000), "net", "lan0".to_owned()));
+        assert_eq!(odd.binding(), "127.0.0.1".parse().ok());
+        assert_eq!(odd.gateway_mode(Family::V6), GatewayMode::NatUnprotected);
+        assert_eq!(odd.gateway_mode(Family::V4), GatewayMode::Nat);
+        let row = NetworkRow {
+            id: "x".to_owned(),
+            name: "n".to_owned(),
+            created: 0,
+            config: odd.to_json(),
+            last: [None, None],
+        };
+        assert_eq!(NetworkConfig::of(&row).unwrap(), odd);
+    }
+}

@@ -7,12 +7,15 @@
 //!
 //! Connecting again what was left halfway is refused as being there; disconnecting puts it right.
 
-use super::config::NetworkConfig;
+use super::config::{Driver, NetworkConfig};
+use super::disconnect::leads_to;
 use super::endpoint::{self, EndpointState};
+use super::hold::HELD;
 use super::lease::{self, Lease, Leased, Stale, Tenant};
+use super::plan::{self, NAT};
 use super::{check_endpoint, find_or_make, new_endpoint, plumb, record, release};
-use crate::container::Subject;
 use crate::container::request::{EndpointConfig, Namespace};
+use crate::container::{Subject, networks_changed};
 use crate::{Engine, EngineError};
 use dhow_state::{Durability, EndpointRow, NetworkRow, Write};
 
@@ -24,6 +27,7 @@ use dhow_state::{Durability, EndpointRow, NetworkRow, Write};
 pub fn connect(engine: &Engine, container: &str, asked: &EndpointConfig) -> Result<(), EngineError> {
     let subject = Subject::of(engine, container)?;
     check_mode(&subject)?;
+    let before = networks_of(engine, &subject)?;
     let lease = engine.state.write(Durability::Crash, |w| {
         subject.check_unchanged(w)?;
         let network = find_or_make(engine, w, &asked.network)?;
@@ -45,7 +49,14 @@ pub fn connect(engine: &Engine, container: &str, asked: &EndpointConfig) -> Resu
         // It has just ended: whoever records that gives up what was leased.
         None => Ok(()),
     };
-    plumbed.inspect_err(|_| undo(engine, &subject, &lease.endpoints[0].network))
+    plumbed.inspect_err(|_| undo(engine, &subject, &lease.endpoints[0].network))?;
+    networks_changed(engine, &subject.row.id, &before)
+}
+
+/// The ids of the networks that a container is on.
+pub(super) fn networks_of(engine: &Engine, subject: &Subject) -> Result<Vec<String>, EngineError> {
+    let rows = engine.state.read(|r| r.endpoints_of_container(&subject.row.id))?;
+    Ok(rows.into_iter().map(|row| row.network).collect())
 }
 
 /// docker's rules for who can be on networks at all.
@@ -106,7 +117,40 @@ fn lease_one(w: &Write<'_>, subject: &Subject, row: EndpointRow, network: Networ
     // Those that stay as they are need no setting.
     let mut routes = lease::routes(&candidates);
     routes.retain(|(_, interface)| *interface == leased.state.interface);
-    Ok(Lease { endpoints: vec![leased], routes, ports: Vec::new(), sockets: None, stale })
+    let preferred = all.iter().any(|(row, _, state)| row.network == leased.network.id && state.preferred);
+    let mut lease = Lease { endpoints: vec![leased], routes, ports: Vec::new(), sockets: None, stale };
+    if preferred {
+        publish(w, subject, &mut lease)?;
+    }
+    Ok(lease)
+}
+
+/// Has the container's ports lead to the network that leads out now, where they lead nowhere. Those that it had are held by
+/// its supervisor; others only stand in the ledger until it is started again, but that nobody has them shows here.
+fn publish(w: &Write<'_>, subject: &Subject, lease: &mut Lease) -> Result<(), EngineError> {
+    let rows = w.ports_of_container(&subject.row.id)?;
+    if rows.iter().any(|row| !row.stale && row.mode == NAT) {
+        return Ok(());
+    }
+    let held: Vec<_> = rows.into_iter().filter(|row| !row.stale && row.mode == HELD).collect();
+    if held.is_empty() {
+        let tenant = Tenant { row: &subject.row, hostname: &subject.hostname, ports: &subject.ports };
+        lease.endpoints[0].state.preferred = true;
+        lease.ports = lease::publish(w, &tenant, &lease.endpoints, &mut lease.stale)?.ports;
+        return Ok(());
+    }
+    let one = &lease.endpoints[0];
+    let Some(row) = w.endpoint(&subject.row.id, &one.network.id)? else { return Ok(()) };
+    let inner = one.config.internal || one.config.driver != Driver::Bridge;
+    for port in held.iter().filter(|_| !inner) {
+        if let Some(now) = leads_to(port, &row, &one.state) {
+            // It is the container's own.
+            w.mark_stale_on(&subject.row.id, &port.network)?;
+            w.insert_port(&now)?;
+            lease.ports.extend(plan::port(&now));
+        }
+    }
+    Ok(())
 }
 
 /// Best effort: the first failure is the one to tell.

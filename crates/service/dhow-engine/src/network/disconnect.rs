@@ -1,13 +1,16 @@
 //! `network disconnect`: a container off a network, at once if it runs.
 //!
-//! Ports that were reached over it are so over the network that leads out then; where there is none they are given up.
-//! The sockets that hold them stay with the supervisor.
+//! Ports that were reached over it are so over the network that leads out then. Where there is none they lead nowhere, and
+//! are the container's all the same, whose supervisor holds their sockets: the next network that it is connected with
+//! has them.
 
-use super::connect::{check_mode, given, settle_preferred};
+use super::connect::{check_mode, given, networks_of, settle_preferred};
 use super::endpoint::EndpointState;
 use super::ensure::Host;
+use super::hold::HELD;
+use super::plan::NAT;
 use super::{lease, plan, plumb, record, release};
-use crate::container::Subject;
+use crate::container::{Subject, networks_changed};
 use crate::{Engine, EngineError};
 use dhow_network::link;
 use dhow_network::netlink::{Protocol, Socket};
@@ -33,6 +36,7 @@ struct Left {
 pub fn disconnect(engine: &Engine, container: &str, network: &str) -> Result<(), EngineError> {
     let subject = Subject::of(engine, container)?;
     check_mode(&subject)?;
+    let on = networks_of(engine, &subject)?;
     let left = engine.state.write(Durability::Crash, |w| {
         let network = super::find(engine, w, network)?;
         let id = &subject.row.id;
@@ -60,6 +64,7 @@ pub fn disconnect(engine: &Engine, container: &str, network: &str) -> Result<(),
         }
         plumb::forget_flows(before, after, &[])?;
     }
+    networks_changed(engine, &subject.row.id, &on)?;
     release::release(engine)
 }
 
@@ -74,31 +79,23 @@ fn leave(w: &Write<'_>, row: &EndpointRow) -> Result<Left, EngineError> {
     let candidates: Vec<_> = rest.iter().map(|(_, priority, state)| (*priority, state)).collect();
     let routes = lease::routes(&candidates);
     let mut moved = (Vec::new(), Vec::new());
-    if let Some((next, _, to)) = rest.iter().find(|(_, _, state)| state.preferred) {
-        for port in ports {
-            if let Some((before, after)) = move_port(w, &port, next, to)? {
-                moved.0.push(before);
-                moved.1.push(after);
-            }
+    let next = rest.iter().find(|(_, _, state)| state.preferred).map(|(next, _, to)| (next, to));
+    for port in ports {
+        let to = next.and_then(|(next, to)| leads_to(&port, next, to));
+        let row = to.unwrap_or_else(|| PortRow { network: String::new(), mode: HELD.to_owned(), ..port.clone() });
+        if let Claim::Stale(before) = w.insert_port(&row)? {
+            moved.0.extend(plan::port(&before));
+            moved.1.extend(plan::port(&row).filter(|_| row.mode == NAT));
         }
     }
     Ok(Left { state, routes, moved })
 }
 
-/// Has a port lead to the container's address on another network; none where it has no address of that family there.
-fn move_port(
-    w: &Write<'_>,
-    port: &PortRow,
-    next: &EndpointRow,
-    to: &EndpointState,
-) -> Result<Option<(Port, Port)>, EngineError> {
-    let Some(address) = to.address(Family::of(port.address)) else { return Ok(None) };
+/// A port as it leads to the container's address on another network; none where it has no address of that family there.
+pub(super) fn leads_to(port: &PortRow, next: &EndpointRow, to: &EndpointState) -> Option<PortRow> {
+    let address = to.address(Family::of(port.address)).filter(|_| !to.veth.is_empty() && !to.gateways.is_empty())?;
     let to = SocketAddr::new(address.address(), port.to.port());
-    let row = PortRow { network: next.network.clone(), to, stale: false, ..port.clone() };
-    match w.insert_port(&row)? {
-        Claim::Stale(before) => Ok(plan::port(&before).zip(plan::port(&row))),
-        Claim::Free | Claim::Taken(_) => Ok(None),
-    }
+    Some(PortRow { network: next.network.clone(), to, mode: NAT.to_owned(), stale: false, ..port.clone() })
 }
 
 /// The link inside: with it go its addresses and routes, and the host's end.

@@ -39,9 +39,7 @@ impl Host {
 pub(crate) struct Ready {
     /// What it is like.
     pub(crate) config: NetworkConfig,
-    /// The bridge, or of a macvlan the parent, by name.
-    pub(crate) link: String,
-    /// And by number.
+    /// The bridge, or of a macvlan the parent, by number.
     pub(crate) index: u32,
     /// A container's wire has to let back what came in by it ([`link::set_hairpin`]).
     pub(crate) hairpin: bool,
@@ -60,14 +58,15 @@ pub(crate) fn ensure(engine: &Engine, host: &mut Host, row: &NetworkRow) -> Resu
     let config = NetworkConfig::of(row)?;
     let name = config.link(&row.id);
     if config.driver == Driver::Macvlan {
-        let index = parent(host, row, &config, &name)?;
-        return Ok(Ready { config, link: name, index, hairpin: false, isolated: false, changes: Vec::new() });
+        let index = parent(engine, host, row, &name)?;
+        return Ok(Ready { config, index, hairpin: false, isolated: false, changes: Vec::new() });
     }
     let mut changes = Vec::new();
     let index = match ours(&mut host.route, row, &name)?.filter(|link| link.up) {
         Some(link) => link.index,
         None => {
             let lock = engine.state.lock(ObjectKind::Network, &row.id)?;
+            still_there(engine, row)?;
             let index = make(host, row, &config, &name, &mut changes)?;
             drop(lock);
             index
@@ -78,7 +77,16 @@ pub(crate) fn ensure(engine: &Engine, host: &mut Host, row: &NetworkRow) -> Resu
     }
     let hairpin = sysctl::bridges_call_the_firewall_here()?;
     let isolated = !config.inter_container();
-    Ok(Ready { config, link: name, index, hairpin, isolated, changes })
+    Ok(Ready { config, index, hairpin, isolated, changes })
+}
+
+/// Refuses a network that was removed since its row was read: what would be made for it would be nobody's. To be asked
+/// under the network's lock, which whoever removes it holds.
+pub(super) fn still_there(engine: &Engine, row: &NetworkRow) -> Result<(), EngineError> {
+    match engine.state.read(|read| read.network(&row.id))? {
+        Some(_) => Ok(()),
+        None => Err(EngineError::NoSuchNetwork(row.name.clone())),
+    }
 }
 
 /// The network's bridge, if there is one of its name.
@@ -128,11 +136,12 @@ pub(super) fn make(
 
 /// The kernel's settings. Those of the bridge alone are not told: nobody else has it.
 fn settings(socket: &mut Socket, config: &NetworkConfig, name: &str) -> Result<Vec<Change>, NetworkError> {
-    let mut own = vec![Setting::route_localnet(name)];
+    let mut own = vec![Setting::route_localnet(name), Setting::no_redirects(Family::V4, name)];
     if sysctl::has_ipv6() {
         own.push(Setting::disable_ipv6(name, !config.ipv6));
         // Else a container could tell the host of another way out, through itself (CVE-2020-13401).
         own.push(Setting::router_advertisements(name, 0));
+        own.push(Setting::no_redirects(Family::V6, name));
         if config.ipv6 {
             own.push(Setting::no_duplicate_detection(name));
         }
@@ -146,6 +155,7 @@ fn settings(socket: &mut Socket, config: &NetworkConfig, name: &str) -> Result<V
         changes.extend(sysctl::ensure_here(&[Setting::forwarding(Family::V4)])?);
     }
     if config.ipv6 {
+        // Bridges of ours hear none, so they are left alone.
         let outside = |link: &Link| !link.name.starts_with("dv") && link.name != "lo";
         let links: Vec<_> = link::list(socket)?.into_iter().filter(outside).map(|link| link.name).collect();
         changes.extend(sysctl::keep_router_advertisements(&links)?);
@@ -155,8 +165,10 @@ fn settings(socket: &mut Socket, config: &NetworkConfig, name: &str) -> Result<V
 }
 
 /// The parent of a macvlan: a link of the host that must be there; that of an internal network leads nowhere, and is made.
-fn parent(host: &mut Host, row: &NetworkRow, config: &NetworkConfig, name: &str) -> Result<u32, EngineError> {
-    if let Some(link) = link::get(&mut host.route, name)? {
+fn parent(engine: &Engine, host: &mut Host, row: &NetworkRow, name: &str) -> Result<u32, EngineError> {
+    if let Some(link) = link::get(&mut host.route, name)?
+        && (link.up || name != dummy_name(&row.id))
+    {
         return Ok(link.index);
     }
     if name != dummy_name(&row.id) {
@@ -166,8 +178,16 @@ fn parent(host: &mut Host, row: &NetworkRow, config: &NetworkConfig, name: &str)
         });
     }
     // docker makes a dummy link, which not every kernel has. A bridge without members leads nowhere, too.
-    let kind = Kind::Bridge(BridgeOptions::default());
-    link::create(&mut host.route, &New { up: true, ..New::named(name, kind) })?;
+    let lock = engine.state.lock(ObjectKind::Network, &row.id)?;
+    still_there(engine, row)?;
+    if link::get(&mut host.route, name)?.is_none() {
+        let kind = Kind::Bridge(BridgeOptions::default());
+        let settings = [Setting::disable_ipv6(name, true)];
+        link::create(&mut host.route, &New::named(name, kind))?;
+        sysctl::ensure_here(if sysctl::has_ipv6() { &settings } else { &[] })?;
+    }
+    link::set_up(&mut host.route, name)?;
+    drop(lock);
     Ok(link::index(&mut host.route, name)?)
 }
 

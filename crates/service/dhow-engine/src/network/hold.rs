@@ -14,6 +14,9 @@ use std::os::fd::OwnedFd;
 /// The kernel's own choice of ports for clients: what gets a random one gets it from there, as in docker.
 const RANDOM: Range = Range { first: 32768, last: 60999 };
 
+/// The word for ports that lead nowhere at present: the container runs, and is on no network that could have them.
+pub(super) const HELD: &str = "held";
+
 /// A port of the container, and where on the host it is to be had: at one number on all of these addresses.
 #[derive(Debug)]
 pub(super) struct Candidate {

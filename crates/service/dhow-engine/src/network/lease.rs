@@ -214,7 +214,15 @@ pub(crate) fn routes(all: &[(i64, &EndpointState)]) -> Vec<(IpAddr, String)> {
 }
 
 /// Leases ports of the host, and binds them.
-fn publish(w: &Write<'_>, tenant: &Tenant<'_>, leased: &[Leased], stale: &mut Stale) -> Result<Holding, EngineError> {
+///
+/// # Errors
+/// As [`lease`].
+pub(super) fn publish(
+    w: &Write<'_>,
+    tenant: &Tenant<'_>,
+    leased: &[Leased],
+    stale: &mut Stale,
+) -> Result<Holding, EngineError> {
     let Some(over) = leased.iter().find(|one| one.state.preferred).filter(|one| one.config.driver == Driver::Bridge)
     else {
         return Ok(Holding::default());

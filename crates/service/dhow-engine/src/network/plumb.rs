@@ -117,26 +117,33 @@ fn publish(engine: &Engine, host: &mut Host, lease: &Lease) -> Result<(), Engine
         return Ok(());
     }
     // Whoever releases them at this moment would take what is put in their place for theirs.
-    let _lock = match stale.is_empty() {
+    let mut lock = match stale.is_empty() {
         true => None,
         false => Some(engine.state.lock(ObjectKind::Network, release::LOCK)?),
     };
-    let mut gone = stale.ports.clone();
-    if !stale.addresses.is_empty() {
-        let known = host.firewall.ports()?;
-        gone.extend(known.into_iter().filter(|port| stale.addresses.contains(&port.to().ip())));
-    }
-    gone.retain(|port| !lease.ports.contains(port));
-    match host.firewall.change(&gone, &lease.ports) {
-        // Flushed between our look and our change: made anew from the ledger, which has these ports.
-        Err(NetworkError::Missing { .. }) => {
-            for one in &lease.endpoints {
-                ensure(engine, host, &one.network)?;
-            }
-            host.firewall.change(&gone, &lease.ports)?;
+    let mut gone = Vec::new();
+    for last in [false, true] {
+        if lock.is_some() {
+            gone = release::strays(engine, host)?;
         }
-        other => other?,
+        match host.firewall.change(&gone, &lease.ports) {
+            // What nobody has, somebody who was killed has left.
+            Err(NetworkError::PortTaken { .. }) if !last && lock.is_none() => {
+                lock = Some(engine.state.lock(ObjectKind::Network, release::LOCK)?);
+            }
+            // Flushed between our look and our change: made anew from the ledger, which has these ports.
+            Err(NetworkError::Missing { .. }) if !last => {
+                for one in &lease.endpoints {
+                    ensure(engine, host, &one.network)?;
+                }
+            }
+            other => {
+                other?;
+                break;
+            }
+        }
     }
+    drop(lock);
     forget_flows(&gone, &lease.ports, &stale.addresses)
 }
 

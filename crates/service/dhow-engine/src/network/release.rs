@@ -9,7 +9,7 @@
 
 use super::config::{Driver, NetworkConfig};
 use super::endpoint::EndpointState;
-use super::ensure::Host;
+use super::ensure::{Host, current};
 use super::plan;
 use super::plumb::netfilter;
 use super::predefined;
@@ -53,25 +53,40 @@ pub fn release(engine: &Engine) -> Result<(), EngineError> {
         let ports: Vec<PortRow> = r.ports()?.into_iter().filter(|row| row.stale).collect();
         Ok::<_, EngineError>((addresses, ports))
     })?;
-    if addresses.is_empty() && rows.is_empty() {
+    let mut host = Host::open(engine)?;
+    let strays = strays(engine, &mut host)?;
+    if strays.is_empty() && addresses.is_empty() && rows.is_empty() {
         return Ok(());
     }
-    let mut host = Host::open(engine)?;
-    let ports: Vec<Port> = rows.iter().filter_map(plan::port).collect();
-    if !ports.is_empty() {
-        match host.firewall.change(&ports, &[]) {
-            // Without a table there is nothing to forget.
-            Err(NetworkError::Missing { .. }) => {}
-            other => other?,
-        }
+    match host.firewall.change(&strays, &[]) {
+        // Without a table there is nothing to forget.
+        Err(NetworkError::Missing { .. }) => {}
+        other => other?,
     }
     let mut flows = netfilter()?;
+    let ports: Vec<Port> = rows.iter().filter_map(plan::port).chain(strays).collect();
     conntrack::forget_ports(&mut flows, &ports)?;
     for row in &addresses {
         conntrack::forget_address(&mut flows, row.address)?;
     }
     remove_wires(engine, &mut host)?;
     engine.state.write(Durability::Crash, |w| Ok::<_, EngineError>(w.delete_stale(&addresses, &rows)?))
+}
+
+/// The ports that the kernel knows and no living container has: to be asked by who holds the lock. The kernel first: what
+/// it knows was in the ledger before, so what is no live port there is none any more, whoever it once was of, and whether or
+/// not anybody has noticed his end.
+pub(super) fn strays(engine: &Engine, host: &mut Host) -> Result<Vec<Port>, EngineError> {
+    let known = match host.firewall.ports() {
+        Err(NetworkError::Missing { .. }) => return Ok(Vec::new()),
+        known => known?,
+    };
+    if known.is_empty() {
+        return Ok(known);
+    }
+    let plan = engine.state.read(|read| current(engine, read))?;
+    let live: HashSet<Port> = plan.ports.into_iter().collect();
+    Ok(known.into_iter().filter(|port| !live.contains(port)).collect())
 }
 
 /// Removes wires to containers that have ended: mostly the namespace has taken its own along already.

@@ -4,12 +4,12 @@
 //! one transaction, and what is as it should be is left alone.
 
 use super::config::{Driver, NetworkConfig};
-use super::ensure::{Host, current, make, ours, rebuild};
+use super::endpoint::EndpointState;
+use super::ensure::{Host, current, make, ours, rebuild, still_there};
 use crate::{Engine, EngineError};
 use dhow_network::sysctl::Change;
 use dhow_network::{NetworkError, link};
 use dhow_state::{EndpointRow, NetworkRow, ObjectKind};
-use serde::Deserialize;
 
 /// What a reload put right.
 #[derive(Debug, Clone, Default)]
@@ -22,12 +22,6 @@ pub struct Reloaded {
     pub wires: Vec<String>,
     /// Settings of the kernel.
     pub changes: Vec<Change>,
-}
-
-/// What is read of an endpoint's state.
-#[derive(Deserialize)]
-struct Wire {
-    veth: Option<String>,
 }
 
 /// Makes all that is missing. Networks that nobody runs on, and that have no bridge now, wait for their first container.
@@ -65,6 +59,11 @@ fn bridge(
         return Ok(());
     }
     let lock = engine.state.lock(ObjectKind::Network, &row.id)?;
+    match still_there(engine, row) {
+        // Removed since it was listed.
+        Err(EngineError::NoSuchNetwork(_)) => return Ok(()),
+        other => other?,
+    }
     let index = make(host, row, config, &name, &mut reloaded.changes)?;
     for veth in endpoints.iter().filter_map(veth) {
         if rewire(host, &veth, index)? {
@@ -80,7 +79,7 @@ fn bridge(
 
 /// The host's end of a running container's wire.
 fn veth(endpoint: &EndpointRow) -> Option<String> {
-    serde_json::from_str::<Wire>(endpoint.state.as_deref()?).ok()?.veth
+    Some(EndpointState::of(endpoint).ok()??.veth).filter(|veth| !veth.is_empty())
 }
 
 /// Puts a wire into its bridge again; whether that was needed. One that has just gone needs nothing.

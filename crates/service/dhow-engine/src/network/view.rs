@@ -1,11 +1,11 @@
 //! Networks as they are shown.
 
 use super::config::NetworkConfig;
+use super::endpoint::EndpointState;
 use super::predefined;
 use crate::EngineError;
-use dhow_network::{Mac, Subnet};
+use dhow_network::Subnet;
 use dhow_state::{EndpointRow, NetworkRow, Read};
-use serde::Deserialize;
 
 /// Everything about one network.
 #[derive(Debug, Clone)]
@@ -32,19 +32,7 @@ pub struct Member {
     /// Its name.
     pub name: String,
     /// What it was given; none while it does not run.
-    pub given: Option<Given>,
-}
-
-/// What a running container was given on a network: as much of its endpoint's state as is shown with the network.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Given {
-    /// Of the endpoint: 64 hex digits.
-    pub id: String,
-    /// Its hardware address.
-    pub mac: Option<Mac>,
-    /// Its addresses, with the lengths of their subnets' prefixes.
-    #[serde(default)]
-    pub addresses: Vec<Subnet>,
+    pub given: Option<EndpointState>,
 }
 
 impl NetworkView {
@@ -71,6 +59,6 @@ impl NetworkView {
 fn member(read: &Read<'_>, endpoint: EndpointRow) -> Result<Member, EngineError> {
     let name = read.container(&endpoint.container)?.map(|row| row.name).unwrap_or_default();
     // One that cannot be read is shown as not running: `rm -f` of the container gets rid of it.
-    let given = endpoint.state.as_deref().and_then(|state| serde_json::from_str(state).ok());
+    let given = EndpointState::of(&endpoint).ok().flatten();
     Ok(Member { container: endpoint.container, name, given })
 }

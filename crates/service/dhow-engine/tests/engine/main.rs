@@ -71,6 +71,8 @@ fn main() -> ExitCode {
 fn run<'t>(tests: impl Iterator<Item = &'t Test>) -> ExitCode {
     let mut failed = Vec::new();
     for (name, test) in tests {
+        // No bridge, rule or port of a test is the machine's, or of another test.
+        dhow_sys::namespace::unshare(dhow_sys::clone::Namespaces::NETWORK).unwrap();
         let begun = Instant::now();
         match catch_unwind(AssertUnwindSafe(test)) {
             Ok(()) => println!("test {name} ... ok ({:?})", begun.elapsed()),
@@ -91,12 +93,15 @@ fn internal(root: &str, run_root: &str, words: &[&str]) -> ExitCode {
     }
     let engine = place::open(root.as_ref(), run_root.as_ref());
     match words {
-        ["internal", "exited", id] => {
-            if let Some(delay) = container::exited(&engine, id).unwrap() {
+        ["internal", "exited", id, ..] => {
+            let delay = container::exited(&engine, id).unwrap();
+            dhow_engine::network::release(&engine).unwrap();
+            if let Some(delay) = delay {
                 std::thread::sleep(delay);
                 container::start_again(&engine, id).unwrap();
             }
         }
+        ["internal", "release", ..] => dhow_engine::network::release(&engine).unwrap(),
         ["internal", "again", id] => {
             if let Some(delay) = container::again(&engine, id).unwrap() {
                 std::thread::sleep(delay);

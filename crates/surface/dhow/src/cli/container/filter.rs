@@ -144,7 +144,7 @@ impl Filter {
             && self.labels.iter().all(label)
             && any(self.statuses.is_empty(), self.statuses.iter().any(|s| s == shown_status(container).name()))
             && any(self.codes.is_empty(), exited.is_some_and(|code| self.codes.contains(&code)))
-            && any(self.networks.is_empty(), self.networks.iter().any(|name| on(name)))
+            && any(self.networks.is_empty(), self.networks.iter().any(on))
             && any(self.published.is_empty(), ports(&self.published, true))
             && any(self.exposed.is_empty(), ports(&self.exposed, false))
             && any(self.volumes.is_empty(), self.volumes.iter().any(volume))

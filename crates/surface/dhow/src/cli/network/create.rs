@@ -44,7 +44,7 @@ struct Create {
     #[arg(long, value_name = "map")]
     ipam_opt: Vec<String>,
     /// Enable or disable IPv4 address assignment (default true)
-    #[arg(long, value_name = "bool", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
+    #[arg(long, action = clap::ArgAction::Set, value_name = "bool", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", hide_default_value = true, hide_possible_values = true)]
     ipv4: bool,
     /// Enable or disable IPv6 address assignment (default true for bridges)
     #[arg(long, value_name = "bool", num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true)]

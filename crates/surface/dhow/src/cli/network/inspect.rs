@@ -4,7 +4,7 @@ use crate::cli::parse::{self, Count, Shape};
 use crate::cli::{Ended, Failure, Globals, global};
 use crate::output::inspect::Inspection;
 use crate::output::units;
-use dhow_engine::network::{self, Member, NetworkView, StoredPool};
+use dhow_engine::network::{self, EndpointState, Member, NetworkView, StoredPool};
 use dhow_network::Family;
 use serde_json::{Map, Value, json};
 use std::ffi::OsString;
@@ -91,15 +91,15 @@ fn pool(pool: &StoredPool) -> Value {
 }
 
 fn container(member: &Member) -> Value {
-    let address = |family: Family| {
-        let found = member.given.as_ref()?.addresses.iter().find(|address| address.family() == family)?;
-        Some(found.to_string())
-    };
+    let given = member.given.as_ref();
+    let address =
+        |family| given.and_then(|given| given.address(family)).map_or_else(String::new, |one| one.to_string());
+    let text = |value: fn(&EndpointState) -> String| given.map(value).unwrap_or_default();
     json!({
         "Name": member.name,
-        "EndpointID": member.given.as_ref().map_or("", |given| &given.id),
-        "MacAddress": member.given.as_ref().and_then(|given| given.mac).map_or_else(String::new, |mac| mac.to_string()),
-        "IPv4Address": address(Family::V4).unwrap_or_default(),
-        "IPv6Address": address(Family::V6).unwrap_or_default(),
+        "EndpointID": text(|given| given.id.clone()),
+        "MacAddress": text(|given| given.mac.to_string()),
+        "IPv4Address": address(Family::V4),
+        "IPv6Address": address(Family::V6),
     })
 }

@@ -87,6 +87,8 @@ fn container(config: Config, host: HostConfig) -> Container {
         error: String::new(),
         restart_count: 0,
         command: vec!["sh".to_owned(), "-c".to_owned(), "true".to_owned()],
+        networks: Vec::new(),
+        ports: Vec::new(),
         config,
         host,
         log_path: None,

@@ -255,6 +255,7 @@ pub(in crate::cli) fn addresses(
     v4: Option<&str>,
     v6: Option<&str>,
 ) -> Result<(Option<Ipv4Addr>, Option<Ipv6Addr>), Failure> {
-    let understood = || Ok((v4.map(|text| ip(text, "IPv4")).transpose()?, v6.map(|text| ip(text, "IPv6")).transpose()?));
+    let understood =
+        || Ok((v4.map(|text| ip(text, "IPv4")).transpose()?, v6.map(|text| ip(text, "IPv6")).transpose()?));
     understood().map_err(|fault: Fault| fault.failure("network connect"))
 }

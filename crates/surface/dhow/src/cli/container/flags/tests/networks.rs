@@ -37,7 +37,7 @@ fn what_a_container_is_to_be_on_a_network() {
         driver_options: BTreeMap::from([("com.example.mtu".to_owned(), "9000".to_owned())]),
     };
     let asked = request(&["--network", text]);
-    assert_eq!(asked.host.networks, [expected.clone()]);
+    assert_eq!(asked.host.networks, std::slice::from_ref(&expected));
     assert_eq!(asked.config.mac_address, expected.mac);
     let flags = ["--network-alias", "web", "--net-alias", "www", "--ip", "10.1.0.9", "--ip6", "fd00::9"];
     let mac = ["--mac-address", "02:42:0a:01:00:09", "--network", "front", "--network", "back"];
