@@ -352,6 +352,11 @@ fn times_beside_others() {
         for _ in 0..100 {
             scene.beside();
         }
-        println!("{}: open {:?}, settled {:?}", script.get(..8).unwrap_or(script), (start.elapsed() - aside) / 100, settled / 100);
+        println!(
+            "{}: open {:?}, settled {:?}",
+            script.get(..8).unwrap_or(script),
+            (start.elapsed() - aside) / 100,
+            settled / 100
+        );
     }
 }
