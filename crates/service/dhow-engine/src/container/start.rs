@@ -333,7 +333,9 @@ pub(super) fn plan(
     };
     // By its path: in a supervisor, procfs leads to a mount that has none.
     let program = sealed::program();
-    let networked = host.network == Namespace::Networks;
+    // Without ports nothing is urgent: its wires go with the namespace, and who takes its addresses sees to the rest.
+    let publishes = !host.ports.is_empty() || host.publish_all;
+    let networked = host.network == Namespace::Networks && publishes;
     let words: [&OsStr; 8] = [
         &program,
         OsStr::new("--root"),

@@ -38,7 +38,11 @@ pub(crate) fn connect(engine: &Engine, lease: &Lease, netns: &Netns) -> Result<(
     // A failure in there says itself what was tried.
     netns.with(|| Ok::<_, io::Error>(inside(lease)))??;
     publish(engine, &mut host, lease)?;
-    wait_for_carrier(&mut host.route, &wires)
+    wait_for_carrier(&mut host.route, &wires)?;
+    if lease.untidy {
+        release::send(engine);
+    }
+    Ok(())
 }
 
 /// The wire: both ends in one message. Its name on the host.
