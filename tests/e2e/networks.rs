@@ -356,8 +356,12 @@ fn a_host_that_was_no_router_becomes_none() {
     for parameter in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
         std::fs::write(format!("/proc/sys/net/{parameter}"), "0").unwrap();
     }
+    // The host's way out may be a bridge of its own, which goes on hearing where it leads.
+    ip(&["link", "add", "uplink", "up", "type", "bridge"]);
+    std::fs::write("/proc/sys/net/ipv6/conf/uplink/accept_ra", "1").unwrap();
     let store = Containers::new();
     let said = store.dhow(&["network", "create", "lan"]).ok();
+    assert!(said.stderr.contains("net/ipv6/conf/uplink/accept_ra is now 2 (was 1)"), "{said}");
     assert!(said.stderr.contains("net/ipv4/ip_forward is now 1 (was 0)"), "{said}");
     assert!(said.stderr.contains("net/ipv6/conf/all/forwarding is now 1 (was 0)"), "{said}");
     sleeper(&store, "aa", &["--network", "lan"]);
