@@ -46,13 +46,14 @@ pub use plan::{Network, Plan};
 pub use ruleset::Ruleset;
 pub use watch::Watch;
 
+pub(crate) use encode::{expression, kind};
+pub(crate) use transaction::{Transaction, generation};
+
 use crate::NetworkError;
 use crate::netlink::{Failure, Protocol, Socket};
 use crate::ports::Port;
-use encode::kind;
 use rustix::io::Errno;
 use std::net::IpAddr;
-use transaction::Transaction;
 
 /// The table of a store: `dhow-` and the first 8 digits of the store's id.
 pub fn table_name(store: &str) -> String {
@@ -222,6 +223,14 @@ impl Firewall {
     /// What the kernel says.
     pub fn knows(&mut self, bridge: &str) -> Result<bool, NetworkError> {
         inspect::has_bridge(&mut self.socket, &self.table, bridge)
+    }
+
+    /// The same of any rules of ours.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn compare(&mut self, ruleset: &Ruleset) -> Result<Vec<Difference>, NetworkError> {
+        inspect::compare(&mut self.socket, &self.table, ruleset)
     }
 
     /// What differs from the plan; nothing: it is as it should be.

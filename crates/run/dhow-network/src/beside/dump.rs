@@ -1,0 +1,132 @@
+//! Reading others' tables from the kernel: only those that have a chain for what is forwarded.
+
+use super::decode::{self, Members, Sets};
+use super::foreign::{Chain, Foreign, Keeper, Layer, Table};
+use super::judge::is_place;
+use crate::NetworkError;
+use crate::firewall::kind;
+use crate::netlink::{Attributes, Message, Received, Socket, attributes, flag};
+use rustix::io::Errno;
+
+/// `NF_INET_FORWARD`.
+const FORWARD: u32 = 2;
+
+/// A chain, its table, and whether it drops what is forwarded and falls through.
+struct Listed {
+    layer: Layer,
+    table: String,
+    chain: String,
+    forward: Option<bool>,
+}
+
+/// All tables but ours that have a say in what is forwarded.
+pub(super) fn dump(socket: &mut Socket, own: &str) -> Result<Foreign, NetworkError> {
+    let all = Message::new(kind::GET_CHAIN, flag::DUMP).fixed(&[0; 4]);
+    let chains = socket.dump(&all, |received| listed(received).filter(|chain| chain.table != own));
+    let chains = chains.map_err(NetworkError::kernel("list", "the chains of nftables"))?;
+    let mut foreign = Foreign::default();
+    for base in chains.iter().filter(|chain| chain.forward.is_some()) {
+        let is_same = |table: &Table| table.layer == base.layer && table.name == base.table;
+        if foreign.tables.iter().any(is_same) {
+            continue;
+        }
+        let own = chains.iter().filter(|chain| chain.layer == base.layer && chain.table == base.table);
+        let own = own.map(|chain| Chain { name: chain.chain.clone(), forward: chain.forward, rules: Vec::new() });
+        let mut table =
+            Table { keeper: Keeper::Nftables, layer: base.layer, name: base.table.clone(), chains: own.collect() };
+        rules(socket, &mut table)?;
+        foreign.tables.push(table);
+    }
+    Ok(foreign)
+}
+
+fn layer(received: &Received<'_>) -> Option<Layer> {
+    Layer::from_number(*received.body.first()?)
+}
+
+fn listed(received: &Received<'_>) -> Option<Listed> {
+    let (_, attributes) = received.split::<4>().filter(|_| received.kind == kind::NEW_CHAIN)?;
+    let (table, chain) = (attributes.get(1)?.text()?.to_owned(), attributes.get(3)?.text()?.to_owned());
+    Some(Listed { layer: layer(received)?, table, chain, forward: forward(attributes) })
+}
+
+/// Of a chain that is called for what is forwarded, whether its policy is to drop.
+fn forward(chain: Attributes<'_>) -> Option<bool> {
+    let hook = chain.get(4)?.nested().get(1)?.number_be()?;
+    let policy = chain.get(5).and_then(|policy| policy.number_be());
+    (hook == FORWARD).then_some(policy == Some(0))
+}
+
+fn rules(socket: &mut Socket, table: &mut Table) -> Result<(), NetworkError> {
+    let mut ask = Message::new(kind::GET_RULE, flag::DUMP).fixed(&[table.layer.number(), 0, 0, 0]);
+    ask.text(1, &table.name);
+    let found = socket.dump(&ask, |received| {
+        let (_, rule) = received.split::<4>().filter(|_| received.kind == kind::NEW_RULE)?;
+        // Not every kernel honours the filter.
+        let belongs = layer(received)? == table.layer && rule.get(1)?.text()? == table.name;
+        belongs.then(|| Some((rule.get(2)?.text()?.to_owned(), received.body.get(4..)?.to_vec()))).flatten()
+    });
+    let found: Vec<(String, Vec<u8>)> = match found {
+        // It has gone since we looked at chains: so says the generation when we go on.
+        Err(failure) if failure.is(Errno::NOENT) => Vec::new(),
+        found => found.map_err(NetworkError::kernel("list the rules of", table.name.clone()))?,
+    };
+    let (mut sets, mut wanted) = (Sets::new(), Vec::new());
+    for (_, rule) in &found {
+        decode::rules(attributes(rule), &sets, &mut wanted);
+    }
+    for name in wanted {
+        if !sets.contains_key(&name) {
+            let members = members(socket, table, &name)?;
+            sets.insert(name, members);
+        }
+    }
+    for (name, rule) in found {
+        if let Some(chain) = table.chains.iter_mut().find(|chain| chain.name == name) {
+            chain.rules.extend(decode::rules(attributes(&rule), &sets, &mut Vec::new()));
+        }
+    }
+    Ok(())
+}
+
+/// What is in a set.
+fn members(socket: &mut Socket, table: &Table, set: &str) -> Result<Members, NetworkError> {
+    let mut ask = Message::new(kind::GET_ELEMENT, flag::DUMP).fixed(&[table.layer.number(), 0, 0, 0]);
+    ask.text(1, &table.name);
+    ask.text(2, set);
+    let found = socket.dump(&ask, |received| {
+        let (_, list) = received.split::<4>().filter(|_| received.kind == kind::NEW_ELEMENT)?;
+        let elements = list.get(3).into_iter().flat_map(|list| list.nested());
+        Some(elements.map(|element| decode::member(element.nested())).collect::<Result<Vec<_>, ()>>())
+    });
+    match found {
+        Err(failure) if failure.is(Errno::NOENT) => Ok(None),
+        found => {
+            let lists = found.map_err(NetworkError::kernel("list the elements of", set))?;
+            Ok(lists
+                .into_iter()
+                .collect::<Result<Vec<_>, ()>>()
+                .ok()
+                .map(|lists| lists.into_iter().flatten().collect()))
+        }
+    }
+}
+
+/// See [`super::is_stirred`].
+pub(super) fn is_stirred(received: &Received<'_>, own: &str) -> bool {
+    let Some(((_, attributes), layer)) = received.split::<4>().zip(layer(received)) else { return false };
+    let text = |kind| attributes.get(kind).and_then(|text| text.text()).unwrap_or_default();
+    if text(1) == own {
+        return false;
+    }
+    let is_ours = || {
+        let comment = decode::rule(attributes).and_then(|rule| rule.comment);
+        comment.is_some_and(|comment| comment.strip_prefix(own).is_some_and(|rest| rest.starts_with(':')))
+    };
+    match received.kind {
+        kind::NEW_CHAIN => forward(attributes) == Some(true),
+        kind::DEL_RULE => is_ours(),
+        kind::NEW_RULE => (text(2) == "FORWARD" || is_place(layer, text(2))) && !is_ours(),
+        _ => false,
+    }
+}
