@@ -28,6 +28,7 @@ mod inspect;
 mod lease;
 mod list;
 pub mod names;
+mod outside;
 mod plan;
 mod plumb;
 mod predefined;

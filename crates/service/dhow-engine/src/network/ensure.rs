@@ -5,7 +5,7 @@
 
 use super::config::{Driver, NetworkConfig, bridge_mac, dummy_name};
 use super::plan::plan;
-use super::subnets;
+use super::{outside, subnets};
 use crate::{Engine, EngineError};
 use dhow_network::firewall::{self, Firewall, Plan};
 use dhow_network::link::{self, BridgeOptions, Kind, Link, New};
@@ -14,7 +14,6 @@ use dhow_network::sysctl::{self, Change, Setting};
 use dhow_network::{Family, NetworkError, address};
 use dhow_state::{NetworkRow, ObjectKind, Read};
 use dhow_sys::process::is_alive;
-use std::path::PathBuf;
 
 /// The host's side of things: sockets to ask and change it by.
 pub(crate) struct Host {
@@ -186,32 +185,30 @@ fn settings(config: &NetworkConfig, name: &str) -> Result<(), NetworkError> {
 }
 
 /// Has the host forward packets of a family. Where it did not, it does so for our networks alone: our table drops what goes
-/// between its other links, and that is so before the first packet is forwarded. It stays so until the next boot, or until
-/// somebody removes the file that says so.
+/// between the links that it had by then, and that is so before the first packet is forwarded. Links that come later are
+/// somebody's who knows that it forwards.
 fn forward(engine: &Engine, host: &mut Host, family: Family) -> Result<Vec<Change>, EngineError> {
     let setting = Setting::forwarding(family);
     if sysctl::is_so(&setting)? {
         return Ok(Vec::new());
     }
-    let marker = marker(engine, family);
-    std::fs::write(&marker, b"").map_err(|e| EngineError::io("write", marker.display(), e))?;
+    let all: Vec<Link> = link::list(&mut host.route)?
+        .into_iter()
+        .filter(|link| link.name != "lo" && !link.name.starts_with("dv"))
+        .collect();
+    // Bridges are made by who has the host forward, or are made to; what is in one is not seen beside it.
+    let is_outside = |link: &&Link| link.kind.as_deref() != Some("bridge") && link.master.is_none();
+    let outside: Vec<String> = all.iter().filter(is_outside).map(|link| link.name.clone()).collect();
+    outside::write(engine, family, &outside)?;
     rebuild(engine, &mut host.firewall)?;
     let mut changes = Vec::new();
     if family == Family::V6 {
-        // Bridges of ours hear none, so they are left alone.
-        let outside = |link: &Link| !link.name.starts_with("dv") && link.name != "lo";
-        let links = link::list(&mut host.route)?;
-        let links: Vec<_> = links.into_iter().filter(outside).map(|link| link.name).collect();
-        changes.extend(sysctl::keep_router_advertisements(&links)?);
+        // The host's way out may be a bridge of its own. Those of ours hear nothing and are left alone.
+        let names: Vec<String> = all.into_iter().map(|link| link.name).collect();
+        changes.extend(sysctl::keep_router_advertisements(&names)?);
     }
     changes.extend(sysctl::ensure_here(&[setting])?);
     Ok(changes)
-}
-
-/// The file that says that the host forwards packets of a family for our networks alone.
-fn marker(engine: &Engine, family: Family) -> PathBuf {
-    let name = if family == Family::V4 { "forwarding-ipv4" } else { "forwarding-ipv6" };
-    engine.state.run_dir().join(name)
 }
 
 /// The parent of a macvlan: a link of the host that must be there; that of an internal network leads nowhere, and is made.
@@ -241,19 +238,24 @@ fn parent(engine: &Engine, host: &mut Host, row: &NetworkRow, name: &str) -> Res
     Ok(link::index(&mut host.route, name)?)
 }
 
-/// Makes our table anew from the ledger; without networks that need one there is none.
+/// Makes our table anew from the ledger; there is none while nothing needs it.
 ///
 /// # Errors
 /// Of the kernel; nothing is changed then.
 pub(crate) fn rebuild(engine: &Engine, firewall: &mut Firewall) -> Result<(), EngineError> {
     engine.state.read_alone(|read| {
         let plan = current(engine, read)?;
-        match plan.networks.is_empty() {
+        match is_empty(&plan) {
             true => firewall.remove().map(drop)?,
             false => firewall.rebuild(&plan)?,
         }
         Ok(())
     })
+}
+
+/// Whether no table is needed.
+pub(super) fn is_empty(plan: &Plan) -> bool {
+    plan.networks.is_empty() && plan.outside.iter().all(Vec::is_empty)
 }
 
 /// What our table should be.
@@ -271,5 +273,5 @@ pub(super) fn current(engine: &Engine, read: &Read<'_>) -> Result<Plan, EngineEr
     }
     let lives = |id: &str| live.iter().any(|(one, lives)| one == id && *lives);
     let plan = plan(engine.state.store_id(), &read.networks()?, &ports, lives)?;
-    Ok(Plan { closed: [Family::V4, Family::V6].map(|family| marker(engine, family).exists()), ..plan })
+    Ok(Plan { outside: [outside::read(engine, Family::V4)?, outside::read(engine, Family::V6)?], ..plan })
 }

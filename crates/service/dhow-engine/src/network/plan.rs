@@ -30,7 +30,7 @@ pub(crate) fn plan(
     }
     let live = ports.iter().filter(|row| !row.stale && row.mode == NAT && lives(&row.container));
     let table = firewall::table_name(store);
-    Ok(Plan { table, networks: all, ports: live.filter_map(port).collect(), closed: [false; 2] })
+    Ok(Plan { table, networks: all, ports: live.filter_map(port).collect(), outside: Default::default() })
 }
 
 fn network(row: &NetworkRow, config: &NetworkConfig) -> Network {

@@ -5,7 +5,7 @@
 
 use super::config::{Driver, NetworkConfig};
 use super::endpoint::EndpointState;
-use super::ensure::{Host, current, make, ours, rebuild, set_options, still_there};
+use super::ensure::{Host, current, is_empty, make, ours, rebuild, set_options, still_there};
 use crate::{Engine, EngineError};
 use dhow_network::sysctl::{self, Change};
 use dhow_network::{NetworkError, link};
@@ -34,9 +34,11 @@ pub fn reload(engine: &Engine) -> Result<Reloaded, EngineError> {
     let mut reloaded = Reloaded::default();
     // The table first: it needs no bridge, and keeps networks apart whatever else cannot be put right.
     let plan = engine.state.read_alone(|read| current(engine, read))?;
-    let found = if plan.networks.is_empty() { Vec::new() } else { host.firewall.inspect(&plan)? };
+    let found = if is_empty(&plan) { Vec::new() } else { host.firewall.inspect(&plan)? };
     reloaded.differences = found.iter().map(ToString::to_string).collect();
-    rebuild(engine, &mut host.firewall)?;
+    if !found.is_empty() || is_empty(&plan) {
+        rebuild(engine, &mut host.firewall)?;
+    }
     let mut failed = None;
     for row in engine.state.read(|read| read.networks())? {
         let done = NetworkConfig::of(&row).and_then(|config| match config.driver {
