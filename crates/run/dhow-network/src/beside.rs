@@ -13,17 +13,18 @@
 //! # Lifecycle
 //!
 //! ```text
-//!     Beside::settle(guests, sweep)   look, judge, change in one transaction: a network comes or goes, a container starts,
-//!                                     `network reload`, the keeper heard that others' rules have changed
-//!     Beside::look + judge            the same without changing anything
+//!     settle(guests, sweep)   look, judge, change in one transaction: a network comes or goes, a container starts,
+//!                             `network reload`, the keeper heard that others' rules have changed
+//!     is_settled(guest)       a glance, for a start that is in a hurry
+//!     look, judge             the same without changing anything
 //! ```
 //!
 //! # Worked example
 //!
 //! ```no_run
-//! use dhow_network::{Family, beside::{Beside, Guest}};
-//! let guest = Guest::new("dhow0", [Family::V4]);
-//! let settled = Beside::open("dhow-0123abcd")?.settle(&[guest], false)?;
+//! use dhow_network::{Family, beside::{self, Guest}, firewall::Firewall};
+//! let mut firewall = Firewall::open("dhow-0123abcd")?;
+//! let settled = beside::settle(&mut firewall, &[Guest::new("dhow0", [Family::V4])], false)?;
 //! for advice in &settled.advice {
 //!     eprintln!("{advice}");
 //! }
@@ -42,11 +43,10 @@ pub use advice::Advice;
 pub use foreign::Foreign;
 pub use judge::{Change, Edit, Judgement, judge, tag};
 
-use crate::firewall::{Transaction, generation};
-use crate::netlink::{Protocol, Socket};
+use crate::firewall::{Firewall, Transaction};
+use crate::netlink::{Received, Socket};
 use crate::{Family, NetworkError};
 use foreign::Layer;
-use legacy::Legacy;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -127,83 +127,72 @@ pub struct Settled {
     pub advice: Vec<Advice>,
 }
 
-/// Other firewalls in one network namespace.
-#[derive(Debug)]
-pub struct Beside {
-    socket: Socket,
-    legacy: Legacy,
-    table: String,
+/// What others' tables say of what is forwarded: one question where there are none. In the network namespace that the
+/// firewall was opened in, which has to be the calling thread's.
+///
+/// # Errors
+/// What the kernel says.
+pub fn look(firewall: &mut Firewall) -> Result<Foreign, NetworkError> {
+    let (socket, table) = firewall.parts();
+    let mut foreign = dump::dump(socket, table)?;
+    foreign.tables.extend(legacy::tables().map_err(NetworkError::system("list", "the rules of iptables-legacy"))?);
+    Ok(foreign)
 }
 
-impl Beside {
-    /// Opens them in the network namespace of the calling thread; `table` is the name of our own table.
-    ///
-    /// # Errors
-    /// What socket(2) says.
-    pub fn open(table: impl Into<String>) -> Result<Beside, NetworkError> {
-        let socket = Socket::open(Protocol::Netfilter).map_err(NetworkError::system("open", "a netlink socket"))?;
-        let legacy = Legacy::open().map_err(NetworkError::system("open", "a socket"))?;
-        Ok(Beside { socket, legacy, table: table.into() })
-    }
+/// Whether there is nothing to settle for a network, as far as a glance tells: others have no say in what is forwarded, or
+/// each of them has rules of ours for it.
+///
+/// # Errors
+/// What the kernel says.
+pub fn is_settled(firewall: &mut Firewall, guest: &Guest) -> Result<bool, NetworkError> {
+    let (socket, table) = firewall.parts();
+    let tag = tag(table, &guest.bridge);
+    Ok(dump::has_rules_of(socket, table, &guest.families, &tag)? && legacy::families().is_empty())
+}
 
-    /// What others' tables say of what is forwarded: one question where there are none.
-    ///
-    /// # Errors
-    /// What the kernel says.
-    pub fn look(&mut self) -> Result<Foreign, NetworkError> {
-        let mut foreign = dump::dump(&mut self.socket, &self.table)?;
-        foreign
-            .tables
-            .extend(self.legacy.tables().map_err(NetworkError::system("list", "the rules of iptables-legacy"))?);
-        Ok(foreign)
-    }
-
-    /// Makes others' rules let these networks through where there is a place for that, in one transaction; rules of ours
-    /// that nobody needs go. With `sweep` these are all the networks there are, and what is there for others goes, too.
-    ///
-    /// # Errors
-    /// What the kernel says when it is asked; a change that it refuses becomes advice.
-    pub fn settle(&mut self, guests: &[Guest], sweep: bool) -> Result<Settled, NetworkError> {
-        let mut tries = 0;
-        loop {
-            let number = generation(&mut self.socket).map_err(NetworkError::kernel("ask for", "nftables"))?;
-            let foreign = self.look()?;
-            let Judgement { edits, mut advice } = judge(&foreign, &self.table, guests, sweep);
-            if edits.is_empty() {
-                return Ok(Settled { edits, advice });
-            }
-            match self.change(number, &edits) {
-                Ok(()) => return Ok(Settled { edits, advice }),
-                Err(error) if error.errno() == Some(Errno::RESTART.raw_os_error()) && tries < TRIES => tries += 1,
-                // The table has an owner that takes no others' rules, or the kernel lacks a part.
-                Err(_) => {
-                    advice.extend(judge::refused(&foreign, guests, &edits));
-                    return Ok(Settled { edits: Vec::new(), advice });
-                }
+/// Makes others' rules let these networks through where there is a place for that, in one transaction; rules of ours that
+/// nobody needs go. With `sweep` these are all the networks there are, and what is there for others goes, too.
+///
+/// # Errors
+/// What the kernel says when it is asked; a change that it refuses becomes advice.
+pub fn settle(firewall: &mut Firewall, guests: &[Guest], sweep: bool) -> Result<Settled, NetworkError> {
+    let mut tries = 0;
+    loop {
+        let generation = firewall.generation()?;
+        let foreign = look(firewall)?;
+        let (socket, table) = firewall.parts();
+        let Judgement { edits, mut advice } = judge(&foreign, table, guests, sweep);
+        if edits.is_empty() {
+            return Ok(Settled { edits, advice });
+        }
+        match change(socket, generation, &edits) {
+            Ok(()) => return Ok(Settled { edits, advice }),
+            Err(error) if error.errno() == Some(Errno::RESTART.raw_os_error()) && tries < TRIES => tries += 1,
+            // The table has an owner that takes no others' rules, or the kernel lacks a part.
+            Err(_) => {
+                advice.extend(judge::refused(&foreign, guests, &edits));
+                return Ok(Settled { edits: Vec::new(), advice });
             }
         }
     }
+}
 
-    fn change(&mut self, number: u32, edits: &[Edit]) -> Result<(), NetworkError> {
-        let mut transaction = Transaction::begin(Some(number));
-        for edit in edits {
-            let operation = match edit.change {
-                Change::Delete(_) => "remove our rule from",
-                Change::Insert { .. } => "add our rule to",
-            };
-            transaction.push(
-                operation,
-                &format!("{} {} {}", edit.layer.name(), edit.table, edit.chain),
-                encode::edit(edit),
-            );
-        }
-        transaction.commit(&mut self.socket)
+fn change(socket: &mut Socket, generation: u32, edits: &[Edit]) -> Result<(), NetworkError> {
+    let mut transaction = Transaction::begin(Some(generation));
+    for edit in edits {
+        let operation = match edit.change {
+            Change::Delete(_) => "remove our rule from",
+            Change::Insert { .. } => "add our rule to",
+        };
+        let object = format!("{} {} {}", edit.layer.name(), edit.table, edit.chain);
+        transaction.push(operation, &object, encode::edit(edit));
     }
+    transaction.commit(socket)
 }
 
 /// Whether news of nf_tables are about others' rules in a way that asks for [`Beside::settle`]: a rule of ours has gone, or
 /// something else drops what is forwarded now, or a place for our rules has been filled anew.
-pub(crate) fn is_stirred(received: &crate::netlink::Received<'_>, table: &str) -> bool {
+pub(crate) fn is_stirred(received: &Received<'_>, table: &str) -> bool {
     dump::is_stirred(received, table)
 }
 

@@ -3,9 +3,9 @@
 use super::decode::{self, Members, Sets};
 use super::foreign::{Chain, Foreign, Keeper, Layer, Table};
 use super::judge::is_place;
-use crate::NetworkError;
 use crate::firewall::kind;
 use crate::netlink::{Attributes, Message, Received, Socket, attributes, flag};
+use crate::{Family, NetworkError};
 use rustix::io::Errno;
 
 /// `NF_INET_FORWARD`.
@@ -21,9 +21,7 @@ struct Listed {
 
 /// All tables but ours that have a say in what is forwarded.
 pub(super) fn dump(socket: &mut Socket, own: &str) -> Result<Foreign, NetworkError> {
-    let all = Message::new(kind::GET_CHAIN, flag::DUMP).fixed(&[0; 4]);
-    let chains = socket.dump(&all, |received| listed(received).filter(|chain| chain.table != own));
-    let chains = chains.map_err(NetworkError::kernel("list", "the chains of nftables"))?;
+    let chains = chains(socket, own)?;
     let mut foreign = Foreign::default();
     for base in chains.iter().filter(|chain| chain.forward.is_some()) {
         let is_same = |table: &Table| table.layer == base.layer && table.name == base.table;
@@ -38,6 +36,39 @@ pub(super) fn dump(socket: &mut Socket, own: &str) -> Result<Foreign, NetworkErr
         foreign.tables.push(table);
     }
     Ok(foreign)
+}
+
+/// Whether each table that has a say in what is forwarded in these families has a rule with this comment where there is a
+/// place for it.
+pub(super) fn has_rules_of(
+    socket: &mut Socket,
+    own: &str,
+    families: &[Family],
+    tag: &str,
+) -> Result<bool, NetworkError> {
+    let chains = chains(socket, own)?;
+    let concerns = |layer: Layer| families.iter().any(|family| layer.has(*family));
+    for base in chains.iter().filter(|chain| chain.forward.is_some() && concerns(chain.layer)) {
+        let is_in = |chain: &&Listed| chain.layer == base.layer && chain.table == base.table;
+        let mut found = false;
+        for place in chains.iter().filter(is_in).filter(|chain| is_place(chain.layer, &chain.chain)) {
+            let mut ask = Message::new(kind::GET_RULE, flag::DUMP).fixed(&[place.layer.number(), 0, 0, 0]);
+            ask.text(1, &place.table);
+            ask.text(2, &place.chain);
+            let comments = socket.dump(&ask, |received| decode::rule(received.split::<4>()?.1)?.comment);
+            found |= comments.is_ok_and(|comments| comments.iter().any(|comment| comment == tag));
+        }
+        if !found {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn chains(socket: &mut Socket, own: &str) -> Result<Vec<Listed>, NetworkError> {
+    let all = Message::new(kind::GET_CHAIN, flag::DUMP).fixed(&[0; 4]);
+    let chains = socket.dump(&all, |received| listed(received).filter(|chain| chain.table != own));
+    chains.map_err(NetworkError::kernel("list", "the chains of nftables"))
 }
 
 fn layer(received: &Received<'_>) -> Option<Layer> {

@@ -2,8 +2,8 @@
 
 use crate::world::{World, ask, blue, locked, plan, port, red, run, serve, silent};
 use dhow_network::Family;
-use dhow_network::beside::{Advice, Beside, Guest};
-use dhow_network::firewall::{Network, Watch};
+use dhow_network::beside::{self, Advice, Guest};
+use dhow_network::firewall::{Firewall, Network, Watch};
 use dhow_network::netns::Netns;
 use dhow_network::ports::Protocol;
 use std::os::fd::AsFd as _;
@@ -42,12 +42,15 @@ impl Scene {
         run(&self.world.host, "sh", &["-ec", script])
     }
 
-    fn beside(&self) -> Beside {
-        self.world.host.with(|| Ok::<_, std::io::Error>(Beside::open(crate::world::TABLE).unwrap())).unwrap()
+    /// Does something with the firewall, in its namespace.
+    fn with<T: Send>(&self, work: impl FnOnce(&mut Firewall) -> T + Send) -> T {
+        self.world.host.with(|| Ok::<_, std::io::Error>(work(&mut self.world.firewall()))).unwrap()
     }
 
     fn settle(&self, guests: &[Guest]) -> (usize, Vec<Advice>) {
-        let settled = self.beside().settle(guests, true).unwrap();
+        let settled = self.with(|firewall| beside::settle(firewall, guests, true)).unwrap();
+        let is_settled = |guest| self.with(|firewall| beside::is_settled(firewall, guest)).unwrap();
+        assert!(settled.advice.is_empty() || !guests.iter().all(is_settled), "a glance sees no less");
         (settled.edits.len(), settled.advice)
     }
 
@@ -101,6 +104,8 @@ fn where_docker_is_our_rules_are_in_its_users_chain() {
     scene.blocked(Family::V4);
     scene.blocked(Family::V6);
     assert_eq!(scene.settle(&[guest(&blue())]), (6, Vec::new()));
+    let glance = || scene.with(|firewall| beside::is_settled(firewall, &guest(&blue()))).unwrap();
+    assert!(glance());
     scene.flows(Family::V4);
     scene.flows(Family::V6);
     assert!(silent(&scene.world.outside, "192.0.2.1:8081"), "what the administrator drops there is dropped before");
@@ -122,6 +127,7 @@ fn where_docker_is_our_rules_are_in_its_users_chain() {
     scene.flows(Family::V4);
     // Somebody empties the chain.
     scene.sh("iptables -F DOCKER-USER; iptables -A DOCKER-USER -j RETURN");
+    assert!(!glance());
     scene.blocked(Family::V4);
     assert_eq!(scene.settle(&[guest(&blue())]), (3, Vec::new()));
     scene.flows(Family::V4);
@@ -145,7 +151,7 @@ fn each_network_has_rules_of_its_own_and_an_internal_one_needs_none() {
     scene.flows(Family::V4);
     assert_eq!(scene.settle(&guests), (0, Vec::new()));
     // Without a sweep nobody else's go.
-    let settled = scene.beside().settle(&guests[1..2], false).unwrap();
+    let settled = scene.with(|firewall| beside::settle(firewall, &guests[1..2], false)).unwrap();
     assert_eq!(settled.edits, []);
     assert_eq!(scene.settle(&guests[1..]).0, 6);
     assert_eq!(scene.sh("iptables-save").matches("dhow-0123abcd:dh-red").count(), 3);
@@ -337,21 +343,15 @@ fn times_beside_others() {
             scene.sh(script);
         }
         scene.settle(&guests);
-        let start = Instant::now();
-        for _ in 0..100 {
-            scene.world.host.with(|| Ok::<_, std::io::Error>(())).unwrap();
-        }
-        let aside = start.elapsed();
-        let mut beside = scene.beside();
-        let start = Instant::now();
-        for _ in 0..100 {
-            beside.settle(&guests, false).unwrap();
-        }
-        let settled = start.elapsed();
-        let start = Instant::now();
-        for _ in 0..100 {
-            scene.beside();
-        }
-        println!("{}: open {:?}, settled {:?}", script.get(..8).unwrap_or(script), (start.elapsed() - aside) / 100, settled / 100);
+        let mut time = |what, work: &mut (dyn FnMut(&mut Firewall) + Send)| {
+            let took = scene.with(|firewall| {
+                let start = Instant::now();
+                (0..100).for_each(|_| work(firewall));
+                start.elapsed()
+            });
+            println!("{what} {:.8}: {:?}", script, took / 100);
+        };
+        time("settled", &mut |firewall| drop(beside::settle(firewall, &guests, false).unwrap()));
+        time("is settled", &mut |firewall| drop(beside::is_settled(firewall, &guests[0]).unwrap()));
     }
 }
