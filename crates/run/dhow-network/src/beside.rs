@@ -3,7 +3,8 @@
 //!
 //! Where that program provides a place for others' rules (`DOCKER-USER`, ufw's `before-forward` chains) ours are put there,
 //! behind the administrator's own, each with our [`tag`] as its comment. Where it does not, an [`Advice`] says what to run.
-//! Nothing is done about a rule that names our bridge and drops: somebody means it.
+//! Nothing is done about a rule that names our bridge and drops: somebody means it. And nobody is gone around: what goes to
+//! other programs' bridges is left to their rules, and what comes in past ufw is for ufw to let in (`ufw route allow`).
 //!
 //! # Words
 //!
@@ -13,18 +14,18 @@
 //! # Lifecycle
 //!
 //! ```text
-//!     settle(guests, sweep)   look, judge, change in one transaction: a network comes or goes, a container starts,
-//!                             `network reload`, the keeper heard that others' rules have changed
-//!     is_settled(guest)       a glance, for a start that is in a hurry
-//!     look, judge             the same without changing anything
+//!     settle(guests)   look, judge, change in one transaction: a network comes or goes, `network reload`, the keeper heard
+//!                      that others' rules have changed
+//!     glance(guest)    for the start of a container, which is in a hurry
+//!     look, judge      the same as `settle` without changing anything
 //! ```
 //!
 //! # Worked example
 //!
 //! ```no_run
-//! use dhow_network::{Family, beside::{self, Guest}, firewall::Firewall};
-//! let mut firewall = Firewall::open("dhow-0123abcd")?;
-//! let settled = beside::settle(&mut firewall, &[Guest::new("dhow0", [Family::V4])], false)?;
+//! use dhow_network::{Family, beside::{self, Guest}, firewall::Firewall, netns::Netns};
+//! let (mut firewall, mut route) = (Firewall::open("dhow-0123abcd")?, Netns::own()?.route()?);
+//! let settled = beside::settle(&mut firewall, &mut route, &[Guest::new("dhow0", [Family::V4])])?;
 //! for advice in &settled.advice {
 //!     eprintln!("{advice}");
 //! }
@@ -45,7 +46,7 @@ pub use judge::{Change, Edit, Judgement, judge, tag};
 
 use crate::firewall::{Firewall, Transaction};
 use crate::netlink::{Received, Socket};
-use crate::{Family, NetworkError};
+use crate::{Family, NetworkError, link, ports, route};
 use foreign::Layer;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -66,13 +67,15 @@ pub struct Guest {
     pub unprotected: bool,
     /// What its containers say to each other passes the host's rules, too (`br_netfilter`).
     pub bridged: bool,
+    /// Ports of its containers that somebody has published and would like to have advice about.
+    pub published: Vec<(ports::Protocol, u16)>,
 }
 
 impl Guest {
     /// An ordinary network.
     pub fn new(bridge: impl Into<String>, families: impl Into<Vec<Family>>) -> Guest {
         let (bridge, families) = (bridge.into(), families.into());
-        Guest { bridge, families, internal: false, unprotected: false, bridged: false }
+        Guest { bridge, families, internal: false, unprotected: false, bridged: false, published: Vec::new() }
     }
 
     /// The kinds of its packets that have to get through.
@@ -139,29 +142,69 @@ pub fn look(firewall: &mut Firewall) -> Result<Foreign, NetworkError> {
     Ok(foreign)
 }
 
-/// Whether there is nothing to settle for a network, as far as a glance tells: others have no say in what is forwarded, or
-/// each of them has rules of ours for it.
+/// What a glance tells, for a start that is in a hurry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Glance {
+    /// Others have no say in what is forwarded, or each of them has rules of ours for this network.
+    Settled,
+    /// There is a place for rules of ours, and they are not in it.
+    Missing,
+    /// Others have a say, and no place for rules of ours.
+    NoPlace,
+}
+
+/// A glance at others' tables, however long they are.
 ///
 /// # Errors
 /// What the kernel says.
-pub fn is_settled(firewall: &mut Firewall, guest: &Guest) -> Result<bool, NetworkError> {
+pub fn glance(firewall: &mut Firewall, guest: &Guest) -> Result<Glance, NetworkError> {
     let (socket, table) = firewall.parts();
     let tag = tag(table, &guest.bridge);
-    Ok(dump::has_rules_of(socket, table, &guest.families, &tag)? && legacy::families().is_empty())
+    let glance = dump::glance(socket, table, &guest.families, &tag)?;
+    Ok(if glance == Glance::Settled && !legacy::families().is_empty() { Glance::NoPlace } else { glance })
 }
 
-/// Makes others' rules let these networks through where there is a place for that, in one transaction; rules of ours that
-/// nobody needs go. With `sweep` these are all the networks there are, and what is there for others goes, too.
+/// Other links of the host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Links {
+    /// Those that a default route goes by.
+    pub ways_out: Vec<String>,
+    /// Bridges that are none of ours.
+    pub bridges: Vec<String>,
+}
+
+impl Links {
+    fn look(route: &mut Socket, guests: &[Guest]) -> Result<Links, NetworkError> {
+        let routes = route::list(route)?;
+        let mut links = Links::default();
+        for link in link::list(route)? {
+            if routes.iter().any(|route| route.to.prefix() == 0 && route.link == Some(link.index)) {
+                links.ways_out.push(link.name.clone());
+            }
+            if link.kind.as_deref() == Some("bridge") && guests.iter().all(|guest| guest.bridge != link.name) {
+                links.bridges.push(link.name);
+            }
+        }
+        Ok(links)
+    }
+}
+
+/// Makes others' rules let these networks through where there is a place for that, in one transaction. They are all the
+/// networks there are: rules of ours that nobody needs go. `route` is a socket of the same namespace.
 ///
 /// # Errors
 /// What the kernel says when it is asked; a change that it refuses becomes advice.
-pub fn settle(firewall: &mut Firewall, guests: &[Guest], sweep: bool) -> Result<Settled, NetworkError> {
+pub fn settle(firewall: &mut Firewall, route: &mut Socket, guests: &[Guest]) -> Result<Settled, NetworkError> {
     let mut tries = 0;
     loop {
         let generation = firewall.generation()?;
         let foreign = look(firewall)?;
+        if foreign.tables.is_empty() {
+            return Ok(Settled::default());
+        }
+        let links = Links::look(route, guests)?;
         let (socket, table) = firewall.parts();
-        let Judgement { edits, mut advice } = judge(&foreign, table, guests, sweep);
+        let Judgement { edits, mut advice } = judge(&foreign, table, guests, &links);
         if edits.is_empty() {
             return Ok(Settled { edits, advice });
         }

@@ -1,7 +1,8 @@
 //! Reading others' tables from the kernel: only those that have a chain for what is forwarded.
 
+use super::Glance;
 use super::decode::{self, Members, Sets};
-use super::foreign::{Chain, Foreign, Keeper, Layer, Table};
+use super::foreign::{Action, Chain, Foreign, Keeper, Layer, Table};
 use super::judge::is_place;
 use crate::firewall::kind;
 use crate::netlink::{Attributes, Message, Received, Socket, attributes, flag};
@@ -38,31 +39,29 @@ pub(super) fn dump(socket: &mut Socket, own: &str) -> Result<Foreign, NetworkErr
     Ok(foreign)
 }
 
-/// Whether each table that has a say in what is forwarded in these families has a rule with this comment where there is a
-/// place for it.
-pub(super) fn has_rules_of(
-    socket: &mut Socket,
-    own: &str,
-    families: &[Family],
-    tag: &str,
-) -> Result<bool, NetworkError> {
+/// See [`super::glance`].
+pub(super) fn glance(socket: &mut Socket, own: &str, families: &[Family], tag: &str) -> Result<Glance, NetworkError> {
     let chains = chains(socket, own)?;
     let concerns = |layer: Layer| families.iter().any(|family| layer.has(*family));
+    let mut all = Glance::Settled;
     for base in chains.iter().filter(|chain| chain.forward.is_some() && concerns(chain.layer)) {
         let is_in = |chain: &&Listed| chain.layer == base.layer && chain.table == base.table;
-        let mut found = false;
-        for place in chains.iter().filter(is_in).filter(|chain| is_place(chain.layer, &chain.chain)) {
-            let mut ask = Message::new(kind::GET_RULE, flag::DUMP).fixed(&[place.layer.number(), 0, 0, 0]);
-            ask.text(1, &place.table);
-            ask.text(2, &place.chain);
-            let comments = socket.dump(&ask, |received| decode::rule(received.split::<4>()?.1)?.comment);
-            found |= comments.is_ok_and(|comments| comments.iter().any(|comment| comment == tag));
+        let mut places = chains.iter().filter(is_in).filter(|chain| is_place(chain.layer, &chain.chain)).peekable();
+        if places.peek().is_none() {
+            all = Glance::NoPlace;
+            continue;
         }
-        if !found {
-            return Ok(false);
+        let mut has_ours = false;
+        for place in places {
+            let rules = listing(socket, place.layer, &place.table, &place.chain)?;
+            let comments = rules.iter().filter_map(|rule| decode::rule(attributes(rule))?.comment);
+            has_ours |= comments.into_iter().any(|comment| comment == tag);
+        }
+        if !has_ours {
+            return Ok(Glance::Missing);
         }
     }
-    Ok(true)
+    Ok(all)
 }
 
 fn chains(socket: &mut Socket, own: &str) -> Result<Vec<Listed>, NetworkError> {
@@ -88,36 +87,55 @@ fn forward(chain: Attributes<'_>) -> Option<bool> {
     (hook == FORWARD).then_some(policy == Some(0))
 }
 
+/// Reads the chains that packets may come by, and those where rules of ours may be: other chains may be long.
 fn rules(socket: &mut Socket, table: &mut Table) -> Result<(), NetworkError> {
-    let mut ask = Message::new(kind::GET_RULE, flag::DUMP).fixed(&[table.layer.number(), 0, 0, 0]);
-    ask.text(1, &table.name);
-    let found = socket.dump(&ask, |received| {
-        let (_, rule) = received.split::<4>().filter(|_| received.kind == kind::NEW_RULE)?;
-        // Not every kernel honours the filter.
-        let belongs = layer(received)? == table.layer && rule.get(1)?.text()? == table.name;
-        belongs.then(|| Some((rule.get(2)?.text()?.to_owned(), received.body.get(4..)?.to_vec()))).flatten()
-    });
-    let found: Vec<(String, Vec<u8>)> = match found {
-        // It has gone since we looked at chains: so says the generation when we go on.
-        Err(failure) if failure.is(Errno::NOENT) => Vec::new(),
-        found => found.map_err(NetworkError::kernel("list the rules of", table.name.clone()))?,
-    };
-    let (mut sets, mut wanted) = (Sets::new(), Vec::new());
-    for (_, rule) in &found {
-        decode::rules(attributes(rule), &sets, &mut wanted);
-    }
-    for name in wanted {
-        if !sets.contains_key(&name) {
-            let members = members(socket, table, &name)?;
-            sets.insert(name, members);
+    let is_first = |chain: &&Chain| chain.forward.is_some() || is_place(table.layer, &chain.name);
+    let mut names: Vec<String> = table.chains.iter().filter(is_first).map(|chain| chain.name.clone()).collect();
+    let (mut sets, mut next) = (Sets::new(), 0);
+    while let Some(name) = names.get(next).cloned() {
+        next += 1;
+        let found = listing(socket, table.layer, &table.name, &name)?;
+        let mut wanted = Vec::new();
+        for rule in &found {
+            decode::rules(attributes(rule), &sets, &mut wanted);
         }
-    }
-    for (name, rule) in found {
+        for set in wanted {
+            if !sets.contains_key(&set) {
+                let members = members(socket, table, &set)?;
+                sets.insert(set, members);
+            }
+        }
+        let rules: Vec<_> =
+            found.iter().flat_map(|rule| decode::rules(attributes(rule), &sets, &mut Vec::new())).collect();
+        for rule in &rules {
+            if let Action::Jump(target) | Action::Goto(target) = &rule.action
+                && !names.contains(target)
+            {
+                names.push(target.clone());
+            }
+        }
         if let Some(chain) = table.chains.iter_mut().find(|chain| chain.name == name) {
-            chain.rules.extend(decode::rules(attributes(&rule), &sets, &mut Vec::new()));
+            chain.rules = rules;
         }
     }
     Ok(())
+}
+
+/// The rules of a chain as they are listed; none when it has gone since we looked: so says the generation when we go on.
+fn listing(socket: &mut Socket, layer: Layer, table: &str, chain: &str) -> Result<Vec<Vec<u8>>, NetworkError> {
+    let mut ask = Message::new(kind::GET_RULE, flag::DUMP).fixed(&[layer.number(), 0, 0, 0]);
+    ask.text(1, table);
+    ask.text(2, chain);
+    let found = socket.dump(&ask, |received| {
+        let (_, rule) = received.split::<4>().filter(|_| received.kind == kind::NEW_RULE)?;
+        // Not every kernel honours the filter.
+        let belongs = self::layer(received)? == layer && rule.get(1)?.text()? == table && rule.get(2)?.text()? == chain;
+        belongs.then(|| received.body.get(4..).map(<[u8]>::to_vec)).flatten()
+    });
+    match found {
+        Err(failure) if failure.is(Errno::NOENT) => Ok(Vec::new()),
+        found => found.map_err(NetworkError::kernel("list the rules of", format!("{table} {chain}"))),
+    }
 }
 
 /// What is in a set.
