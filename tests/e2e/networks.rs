@@ -117,12 +117,12 @@ fn a_network_is_what_was_asked_for() {
     let plain = create(&store, "plain");
     let subnets = shown(&store, "plain", "{{range .IPAM.Config}}{{.Subnet}} {{end}}");
     let (v4, v6) = subnets.split_once(' ').unwrap();
-    assert!(v4 == "172.17.0.0/16" && v6.starts_with("fd") && v6.ends_with("::/64"), "{subnets}");
+    assert!(v4 == "172.18.0.0/16" && v6.starts_with("fd") && v6.ends_with("::/64"), "{subnets}");
     assert_eq!(kernel("-6 addr show to fd00::/8").len(), 1);
     // Removed, nothing is left of either.
     assert_eq!(store.dhow(&["network", "rm", "lan", &plain[..12]]).lines(), ["lan", &plain[..12]]);
     assert_eq!(links(), ["lo"]);
-    assert_eq!(table(), "");
+    assert!(!table().contains("dh-"), "{}", table());
     store.dhow(&["network", "rm", "lan"]).fails(&["network lan not found"]);
     store.dhow(&["network", "rm", "-f", "lan"]).ok();
     store.dhow(&["network", "inspect", "lan"]).fails(&["network lan not found"]);
@@ -191,6 +191,21 @@ fn what_makes_no_sense_is_refused_and_makes_nothing() {
         ("-o com.docker.network.driver.mtu=40 x", "invalid option com.docker.network.driver.mtu=40"),
         ("-o com.docker.network.bridge.name=a-name-that-is-too-long x", "1 to 15 bytes"),
         ("-o com.docker.network.bridge.enable_icc=maybe x", "it must be true or false"),
+        ("--subnet 127.9.0.0/16 x", "127.0.0.0/8 is for the host itself"),
+        ("--subnet 64.0.0.0/2 x", "127.0.0.0/8 is for the host itself"),
+        ("--subnet 0.0.0.0/0 x", "0.0.0.0/8 is for"),
+        ("--subnet 224.0.0.0/8 x", "224.0.0.0/4 is for groups"),
+        ("--subnet 240.0.0.0/24 x", "240.0.0.0/4 is for nobody"),
+        ("--subnet 169.254.0.0/16 x", "169.254.0.0/16 is for one link alone"),
+        ("--subnet 10.4.0.0/32 x", "no room for a gateway and a container"),
+        ("--subnet fd00::/128 x", "no room for a gateway and a container"),
+        ("--subnet fe80:1::/64 x", "fe80::/10 is for one link alone"),
+        ("--subnet ::ffff:0:0/96 x", "::/8 is for"),
+        ("--subnet ::/0 x", "::/8 is for"),
+        ("--subnet ff00::/64 x", "ff00::/8 is for groups"),
+        ("--subnet 10.4.0.0/24 --gateway 10.4.0.0 x", "invalid gateway 10.4.0.0: it is the first or last address"),
+        ("--subnet 10.4.0.0/24 --gateway 10.4.0.255 x", "invalid gateway 10.4.0.255: it is the first or last address"),
+        ("--subnet fd00:4::/64 --gateway fd00:4:: x", "invalid gateway fd00:4::: it is the first or last address"),
         ("--ingress x", "--ingress is for a swarm"),
         ("--config-from y x", "--config-from is for a swarm"),
         ("-d macvlan -o parent=none0 x", "none0"),
@@ -274,6 +289,14 @@ fn what_somebody_took_apart_is_put_right() {
     run(Command::new("nft").args(["add", "rule", "inet", &name, "raw", "drop"])).ok();
     store.dhow(&["network", "reload"]).ok();
     assert_eq!(table(), whole);
+    // One whose containers are kept apart stays so.
+    let shy = create(&store, "-o com.docker.network.bridge.enable_icc=false shy");
+    sleeper(&store, "dd", &["--network", "shy"]);
+    sleeper(&store, "ee", &["--network", "shy"]);
+    let ee = address(&store, "ee");
+    ip(&["link", "del", &bridge(&shy)]);
+    store.dhow(&["network", "reload"]).ok();
+    assert!(reaches(&store, "dd", "192.0.2.2") && misses(&store, "dd", &ee));
     // The bridge itself. (Whoever watches the table may have put it right before us.)
     ip(&["link", "del", &bridge(&id)]);
     store.dhow(&["network", "reload"]).ok();
@@ -284,6 +307,85 @@ fn what_somebody_took_apart_is_put_right() {
     assert_eq!(std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").unwrap(), "1\n");
     assert!(works(&store));
     drop(neighbour);
+}
+
+/// One network that cannot be put right does not keep the others from it.
+#[test]
+fn what_cannot_be_put_right_harms_no_other() {
+    let neighbour = Neighbour::new();
+    let store = Containers::new();
+    let bad = create(&store, "aa");
+    let good = create(&store, "bb");
+    sleeper(&store, "one", &["--network", "aa"]);
+    sleeper(&store, "two", &["--network", "bb"]);
+    ip(&["link", "del", &bridge(&bad)]);
+    ip(&["link", "add", &bridge(&bad), "type", "bridge"]);
+    ip(&["link", "del", &bridge(&good)]);
+    run(Command::new("nft").args(["flush", "ruleset"])).ok();
+    store.dhow(&["network", "reload"]).fails(&[&bridge(&bad), "is not the bridge of network aa"]);
+    assert!(table().contains(&bridge(&good)));
+    assert!(reaches(&store, "two", "192.0.2.2"));
+    drop(neighbour);
+}
+
+/// The host got an address of the subnet meanwhile, as after a reboot with a VPN that was not there before.
+#[test]
+fn a_subnet_that_the_host_needs_itself_by_now_is_not_taken() {
+    let neighbour = Neighbour::new();
+    let store = Containers::new();
+    let id = create(&store, "--subnet 10.7.0.0/24 lan");
+    ip(&["link", "del", &bridge(&id)]);
+    ip(&["addr", "add", "10.7.0.200/24", "dev", "out0"]);
+    store
+        .dhow(&["run", "--rm", "--network", "lan", "box", "true"])
+        .fails_with(125, &["network lan cannot be set up", "10.7.0.0/24"]);
+    assert_eq!(kernel("route show 10.7.0.0/24").len(), 1);
+    ip(&["addr", "del", "10.7.0.200/24", "dev", "out0"]);
+    store.dhow(&["run", "--rm", "--network", "lan", "box", "true"]).ok();
+    drop(neighbour);
+}
+
+/// Where the host did not forward, it forwards for containers alone, as docker has it.
+#[test]
+fn a_host_that_was_no_router_becomes_none() {
+    let (here, there) = (Neighbour::new(), Neighbour::second());
+    let from_here = |address: &str| {
+        let ping = || run(Command::new("busybox").args(["ping", "-c", "1", "-W", "1", address])).code == Some(0);
+        here.with(|| (0..3).any(|_| ping()))
+    };
+    for parameter in ["ipv4/ip_forward", "ipv6/conf/all/forwarding"] {
+        std::fs::write(format!("/proc/sys/net/{parameter}"), "0").unwrap();
+    }
+    let store = Containers::new();
+    let said = store.dhow(&["network", "create", "lan"]).ok();
+    assert!(said.stderr.contains("net/ipv4/ip_forward is now 1 (was 0)"), "{said}");
+    assert!(said.stderr.contains("net/ipv6/conf/all/forwarding is now 1 (was 0)"), "{said}");
+    sleeper(&store, "aa", &["--network", "lan"]);
+    assert!(reaches(&store, "aa", "192.0.2.2") && reaches(&store, "aa", "198.51.100.2"));
+    assert!(reaches(&store, "aa", "2001:db8:1::2"));
+    assert!(!from_here("198.51.100.2") && !from_here("2001:db8:1::2"), "no router for others");
+    store.dhow(&["network", "reload"]).ok();
+    run(Command::new("nft").args(["flush", "ruleset"])).ok();
+    store.dhow(&["network", "reload"]).ok();
+    assert!(!from_here("198.51.100.2"), "and that is not forgotten");
+    // Other stores, and others who make bridges or links after that, are not concerned.
+    let other = Containers::new();
+    let said = other.dhow(&["network", "create", "lan"]).ok();
+    assert_eq!(said.stderr, "", "it forwards already");
+    sleeper(&other, "bb", &["--network", "lan"]);
+    assert!(reaches(&other, "bb", "198.51.100.2") && reaches(&store, "aa", "198.51.100.2"));
+    store.dhow(&["rm", "-f", "aa"]).ok();
+    store.dhow(&["network", "rm", "lan"]).ok();
+    assert!(!from_here("198.51.100.2"), "not even with the last network");
+    // Whoever wants a router says so.
+    let run_root = store.folder().join("run").join(store.dhow(&["info", "--format", "{{.ID}}"]).text());
+    std::fs::remove_file(run_root.join("forwarding-ipv4")).unwrap();
+    store.dhow(&["network", "reload"]).ok();
+    assert!(from_here("198.51.100.2") && !from_here("2001:db8:1::2"));
+    std::fs::remove_file(run_root.join("forwarding-ipv6")).unwrap();
+    store.dhow(&["network", "reload"]).ok();
+    assert!(from_here("2001:db8:1::2"));
+    drop(there);
 }
 
 #[test]

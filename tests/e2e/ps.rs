@@ -70,7 +70,7 @@ fn ids_and_formats() {
         serde_json::from_str(&box_.dhow(&["ps", "--no-trunc", "--format", "json", "-f", "name=up"]).text()).unwrap();
     assert_eq!(row["ID"], id);
     assert_eq!((&row["Image"], &row["Names"], &row["State"]), (&"box".into(), &"up".into(), &"running".into()));
-    assert_eq!((&row["Labels"], &row["Networks"]), (&"role=web".into(), &"none".into()));
+    assert_eq!((&row["Labels"], &row["Networks"]), (&"role=web".into(), &"bridge".into()));
     assert_eq!(row["Command"], "\"sleep 1000\"");
     for key in ["CreatedAt", "LocalVolumes", "Mounts", "Ports", "RunningFor", "Size", "Status"] {
         assert!(row[key].is_string(), "{key} in {row}");

@@ -271,6 +271,15 @@ fn several_networks_and_which_leads_out() {
     eventually("it serves again", || {
         TcpStream::connect("127.0.0.1:8080").is_ok_and(|stream| ask(stream) == "I am web")
     });
+    // Started without any network it is on its first one again.
+    containers.dhow(&["stop", "-t", "0", "web"]).ok();
+    containers.dhow(&["network", "disconnect", "front", "web"]).ok();
+    containers.dhow(&["network", "disconnect", "back", "web"]).ok();
+    containers.dhow(&["start", "web"]).ok();
+    assert_eq!(containers.dhow(&["ps", "--format", "{{.Networks}}"]).text(), "front");
+    containers.dhow(&["network", "connect", "back", "web"]).ok();
+    let told = containers.dhow(&["create", "--network", "inner", "-p", "81:80", "--name", "shut", "box"]).ok();
+    assert!(told.stderr.contains("network inner has no way in"), "{}", told.stderr);
     // Networks are kept apart.
     containers.dhow(&["run", "-d", "--name", "stranger", "--network", "bridge", "box", "sleep", "1000"]).ok();
     let address = containers.shown("web", "{{.NetworkSettings.Networks.back.IPAddress}}");
@@ -282,7 +291,7 @@ fn several_networks_and_which_leads_out() {
     containers.dhow(&["run", "--network", "none", "-d", "--name", "alone", "box", "sleep", "9"]).ok();
     containers.dhow(&["network", "connect", "front", "alone"]).fails(&["private (none) mode"]);
     containers.dhow(&["network", "rm", "front"]).fails(&["front"]);
-    containers.dhow(&["rm", "-f", "web", "stranger", "alone"]).ok();
+    containers.dhow(&["rm", "-f", "web", "stranger", "alone", "shut"]).ok();
     nothing_is_left(&containers);
     containers.dhow(&["network", "rm", "front", "back", "inner"]).ok();
 }
@@ -357,10 +366,54 @@ fn nothing_leaks() {
     containers.dhow(&["rm", "-f", "long"]).ok();
     nothing_is_left(&containers);
     containers.dhow(&["network", "rm", "loop"]).ok();
+    // Those without ports leave their addresses to who comes behind them, but never very many.
+    for _ in 0..70 {
+        containers.dhow(&["run", "--rm", "box", "true"]).ok();
+    }
+    let ledger = containers.root().join("ledger.db");
+    let leased = || run(Command::new("sqlite3").arg(&ledger).arg("SELECT count(*) FROM addresses")).text();
+    eventually("most are let go", || leased().parse::<u32>().unwrap() < 50);
     // A thousand at once, and free again when it has ended.
     let many = ["run", "--rm", "--network", "bridge", "-p", "20000-20999:1000-1999", "box", "true"];
     containers.dhow(&many).ok();
     containers.dhow(&many).ok();
+    nothing_is_left(&containers);
+}
+
+/// Supervisor and keeper at once: whoever looks next has the container watched again, and its ports held.
+#[test]
+fn ports_are_held_again_after_everybody_was_killed() {
+    let containers = Containers::new();
+    serve(&containers, "web", &["-p", "8080:80"]);
+    let pid = containers.shown("web", "{{.State.Pid}}");
+    let parent = |pid: &str| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        stat.rsplit(") ").next().unwrap().split(' ').nth(1).unwrap().to_owned()
+    };
+    let root = containers.root().display().to_string();
+    let keepers = || -> Vec<String> {
+        let all = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.file_name().into_string().unwrap());
+        let maps = |pid: &String| {
+            std::fs::read_dir(format!("/proc/{pid}/fd")).is_ok_and(|fds| {
+                let run = root.replace("/root", "/run");
+                fds.flatten().any(|fd| {
+                    std::fs::read_link(fd.path()).is_ok_and(|to| to.starts_with(&run) && to.ends_with("keeper.lock"))
+                })
+            })
+        };
+        all.filter(|pid| pid.bytes().all(|b| b.is_ascii_digit())).filter(maps).collect()
+    };
+    eventually("there is a keeper", || keepers().len() == 1);
+    let supervisor = parent(&pid);
+    run(Command::new("kill").args(["-9", &supervisor]).args(keepers())).ok();
+    eventually("both are gone", || {
+        keepers().is_empty() && !std::path::Path::new(&format!("/proc/{supervisor}/fd/0")).exists()
+    });
+    assert_eq!(get("127.0.0.1:8080").unwrap(), "I am web");
+    containers.dhow(&["exec", "web", "true"]).ok();
+    eventually("the port is held", || TcpListener::bind("0.0.0.0:8080").is_err());
+    assert_eq!(get("127.0.0.1:8080").unwrap(), "I am web");
+    containers.dhow(&["rm", "-f", "web"]).ok();
     nothing_is_left(&containers);
 }
 

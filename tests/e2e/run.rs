@@ -112,7 +112,9 @@ fn the_container_is_a_world_of_its_own() {
     assert_eq!(box_.script("echo $$").text(), "1");
     assert_eq!(box_.script("ls /proc/self/fd").text().split_whitespace().collect::<Vec<_>>(), ["0", "1", "2", "3"]);
     let interfaces = box_.script("ls /sys/class/net").text();
-    assert_eq!(interfaces, "lo");
+    assert_eq!(interfaces, "eth0\nlo");
+    let none = ["run", "--rm", "--network", "none", "box", "ls", "/sys/class/net"];
+    assert_eq!(box_.dhow(&none).text(), "lo");
     assert_eq!(
         box_.script("ls -ld /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty | wc -l").text(),
         "6"

@@ -41,7 +41,7 @@ import http.server, socket, struct
 def redis(*words):
     with socket.create_connection(("kv", 6379)) as s:
         s.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w.encode()) for w in words))
-        return s.makefile("rb").readline().strip().decode()
+        return s.makefile("rb").readline().strip().decode().lstrip(":")
 
 def sql(text):
     with socket.create_connection(("db.lan", 5432)) as s:
@@ -234,8 +234,9 @@ fn fifty_on_one_network() {
 #[test]
 fn connecting_and_disconnecting_leaks_nothing() {
     let store = Containers::new();
+    // Internal: what nobody is called is then asked of nobody else, who would take his time.
     for name in ["one", "two"] {
-        store.dhow(&["network", "create", name]).ok();
+        store.dhow(&["network", "create", "--internal", name]).ok();
     }
     start(&store, "web", &["--network", "one"], "box", &["sleep", "1000"]);
     start(&store, "witness", &["--network", "two"], "box", &["sleep", "1000"]);
@@ -288,4 +289,34 @@ fn an_end_that_nobody_saw_lets_its_ports_go() {
         assert_eq!(store.dhow(&["port", "web", "80"]).lines()[0], "0.0.0.0:8080");
         store.dhow(&["rm", "-f", "web"]).ok();
     }
+}
+
+/// A connection that the kernel has not seen the end of must not lead to whoever has the address next.
+#[test]
+fn an_old_connection_does_not_reach_the_next_owner_of_an_address() {
+    let neighbour = Neighbour::new();
+    let store = Containers::new();
+    store.dhow(&["network", "create", "--subnet", "10.7.0.0/24", "lan"]).ok();
+    let serve = "mkdir /www; echo from $HOSTNAME > /www/index.html; exec busybox httpd -f -p 80 -h /www";
+    let at = ["--network", "lan", "--ip", "10.7.0.10"];
+    start(&store, "first", &[&at[..], &["-h", "first", "-p", "8080:80"]].concat(), "box", &["sh", "-c", serve]);
+    // From one port of its own, and what would end the connection never leaves it.
+    let quiet = "add table ip quiet; add chain ip quiet out { type filter hook output priority 0; }; \
+                 add rule ip quiet out tcp flags & (rst | fin) != 0 drop";
+    neighbour.with(|| run(Command::new("nft").arg(quiet))).ok();
+    let ask = || {
+        let request = "printf 'GET / HTTP/1.0\\r\\n\\r\\n'; sleep 2";
+        let script = format!("({request}) | busybox timeout 4 busybox nc -p 5555 192.0.2.1 8080");
+        neighbour.with(|| run(Command::new("sh").args(["-c", &script]))).stdout
+    };
+    eventually("the first answers", || ask().contains("from first"));
+    store.dhow(&["rm", "-f", "first"]).ok();
+    let table = || run(Command::new("nft").args(["list", "ruleset"])).ok().stdout;
+    eventually("the port is let go", || !table().contains("8080"));
+    let flows = || run(Command::new("conntrack").args(["-L", "-p", "tcp"])).ok().stdout;
+    eventually("the kernel has forgotten", || !flows().contains("10.7.0.10"));
+    start(&store, "second", &[&at[..], &["-h", "second"]].concat(), "box", &["sh", "-c", serve]);
+    let own = ["exec", "second", "busybox", "wget", "-q", "-O", "-", "http://127.0.0.1/"];
+    eventually("the second answers itself", || store.dhow(&own).stdout.contains("from second"));
+    assert_eq!(ask(), "");
 }

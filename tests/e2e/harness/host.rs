@@ -31,14 +31,36 @@ pub(crate) fn ip(args: &[&str]) -> String {
     run(Command::new("ip").args(args)).ok().stdout
 }
 
-/// Another host, on one wire with the test's: the test's is 192.0.2.1 and 2001:db8::1 there, this one .2 and ::2, and the
-/// test's is its way to everywhere else.
+/// Another host, on one wire with the test's, which is its way to everywhere else.
 pub(crate) struct Neighbour(File);
 
 impl Neighbour {
-    /// For the test of the calling thread; one at a time.
+    /// On `out0`: the test's host is 192.0.2.1 and 2001:db8::1 there, this one .2 and ::2. One for each test.
     pub(crate) fn new() -> Neighbour {
+        Neighbour::on("out0", "192.0.2.", "2001:db8::")
+    }
+
+    /// A second one, on `out1`: 198.51.100.1 and .2, 2001:db8:1::1 and ::2.
+    pub(crate) fn second() -> Neighbour {
+        Neighbour::on("out1", "198.51.100.", "2001:db8:1::")
+    }
+
+    fn on(link: &str, v4: &str, v6: &str) -> Neighbour {
         private();
+        let lines = |lines: &[&str]| {
+            let filled = lines.iter().map(|line| line.replace("LINK", link).replace("V4.", v4).replace("V6::", v6));
+            filled.collect::<Vec<_>>()
+        };
+        let there = lines(&[
+            "link set lo up",
+            "addr add V4.2/24 dev eth0",
+            "addr add V6::2/64 dev eth0 nodad",
+            "link set eth0 up",
+            "route add default via V4.1",
+            "-6 route add default via V6::1",
+        ]);
+        let here = lines(&["addr add V4.1/24 dev LINK", "addr add V6::1/64 dev LINK nodad", "link set LINK up"]);
+        let each = |lines: Vec<String>| lines.iter().for_each(|line| drop(ip(&line.split(' ').collect::<Vec<_>>())));
         let (say, hear) = channel();
         let (go, wait) = channel::<()>();
         let thread = std::thread::spawn(move || {
@@ -46,24 +68,11 @@ impl Neighbour {
             let own = File::open("/proc/thread-self/ns/net").unwrap();
             say.send((nix::unistd::gettid(), own)).unwrap();
             wait.recv().unwrap();
-            for command in [
-                "link set lo up",
-                "addr add 192.0.2.2/24 dev eth0",
-                "addr add 2001:db8::2/64 dev eth0 nodad",
-                "link set eth0 up",
-                "route add default via 192.0.2.1",
-                "-6 route add default via 2001:db8::1",
-            ] {
-                ip(&command.split(' ').collect::<Vec<_>>());
-            }
+            each(there);
         });
         let (tid, namespace) = hear.recv().unwrap();
-        let there = tid.to_string();
-        ip(&["link", "add", "out0", "type", "veth", "peer", "name", "eth0", "netns", &there]);
-        for command in ["addr add 192.0.2.1/24 dev out0", "addr add 2001:db8::1/64 dev out0 nodad", "link set out0 up"]
-        {
-            ip(&command.split(' ').collect::<Vec<_>>());
-        }
+        ip(&["link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", &tid.to_string()]);
+        each(here);
         go.send(()).unwrap();
         thread.join().unwrap();
         Neighbour(namespace)

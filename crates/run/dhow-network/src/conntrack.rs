@@ -1,14 +1,16 @@
-//! Connection tracking: what the kernel remembers of flows of UDP has to be forgotten when ports change (ctnetlink).
+//! Connection tracking: what the kernel remembers of flows has to be forgotten when ports change (ctnetlink).
 //!
 //! The tables of ports are asked only for the first packet of a flow. A client of UDP that goes on sending from one port
-//! (a resolver, a game) would reach whom it reached before: nobody, or the next owner of the address. TCP needs none of
-//! this: its connections end with their ends.
+//! (a resolver, a game) would reach whom it reached before: nobody, or the next owner of the address. A connection of TCP
+//! ends with its ends, but the kernel remembers one for days of which it has not seen the end, and whoever sends from its
+//! port again is taken where it led, published or not.
 
 use crate::NetworkError;
 use crate::netlink::{Attributes, Message, Received, Socket, flag};
 use crate::ports::{Port, Protocol};
 use crate::subnet::{Family, from_octets, octets};
 use rustix::io::Errno;
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 /// Messages: the subsystem in the upper byte.
@@ -47,8 +49,8 @@ struct Flow {
     zone: Option<Vec<u8>>,
 }
 
-/// Forgets the flows of UDP (and SCTP) that were sent to these ports of the host, and tells how many. To be called after
-/// the ports were changed, for those that came and for those that went.
+/// Forgets the flows that were sent to these ports of the host, and tells how many: of TCP those that lead where the port
+/// led. To be called after the ports were changed, for those that went, and but for TCP for those that came.
 ///
 /// The kernel goes through its whole table for it, tens of milliseconds where that is large: once for each family that
 /// has such ports, and off the path that somebody waits for.
@@ -58,8 +60,7 @@ struct Flow {
 pub fn forget_ports(socket: &mut Socket, ports: &[Port]) -> Result<usize, NetworkError> {
     let mut forgotten = 0;
     for family in [Family::V4, Family::V6] {
-        let remembered = |port: &&Port| port.protocol() != Protocol::Tcp && port.family() == family;
-        let ports: Vec<_> = ports.iter().filter(remembered).collect();
+        let ports: Vec<_> = ports.iter().filter(|port| port.family() == family).collect();
         let only = match ports[..] {
             [] => continue,
             [one] => Some(one),
@@ -70,6 +71,7 @@ pub fn forget_ports(socket: &mut Socket, ports: &[Port]) -> Result<usize, Networ
             ports.iter().any(|port| {
                 (to.protocol, to.port) == (port.protocol().number(), port.port())
                     && (port.address().is_unspecified() || to.destination == port.address())
+                    && (port.protocol() != Protocol::Tcp || flow.reply.source == port.to().ip())
             })
         };
         forgotten += forget(socket, family, only, sent_to)?;
@@ -77,16 +79,22 @@ pub fn forget_ports(socket: &mut Socket, ports: &[Port]) -> Result<usize, Networ
     Ok(forgotten)
 }
 
-/// Forgets all flows but those of TCP that an address has a part in, and tells how many. To be called before an address
-/// gets its next owner.
+/// Forgets all flows that any of these addresses has a part in, and tells how many. To be called when their owners have
+/// ended, before they get the next ones. The kernel goes through its whole table once for each family.
 ///
 /// # Errors
 /// As [`forget_ports`].
-pub fn forget_address(socket: &mut Socket, address: IpAddr) -> Result<usize, NetworkError> {
-    let part = |direction: &Direction| direction.source == address || direction.destination == address;
-    let concerns =
-        |flow: &Flow| flow.original.protocol != Protocol::Tcp.number() && (part(&flow.original) || part(&flow.reply));
-    forget(socket, Family::of(address), None, concerns)
+pub fn forget_addresses(socket: &mut Socket, addresses: &[IpAddr]) -> Result<usize, NetworkError> {
+    let addresses: HashSet<IpAddr> = addresses.iter().copied().collect();
+    let part = |one: &Direction| addresses.contains(&one.source) || addresses.contains(&one.destination);
+    let concerns = |flow: &Flow| part(&flow.original) || part(&flow.reply);
+    let mut forgotten = 0;
+    for family in [Family::V4, Family::V6] {
+        if addresses.iter().any(|address| Family::of(*address) == family) {
+            forgotten += forget(socket, family, None, concerns)?;
+        }
+    }
+    Ok(forgotten)
 }
 
 fn forget(

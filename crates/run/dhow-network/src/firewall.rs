@@ -27,7 +27,7 @@
 //! let subnet = "172.18.0.0/16".parse().unwrap();
 //! let port = Port::new(Protocol::Tcp, "0.0.0.0".parse().unwrap(), 8080, "172.18.0.2:80".parse().unwrap()).unwrap();
 //! let networks = vec![Network::new("dhow0", [subnet])];
-//! let plan = Plan { table: "dhow-0123abcd".to_owned(), networks, ports: vec![port] };
+//! let plan = Plan { table: "dhow-0123abcd".to_owned(), networks, ports: vec![port], outside: Default::default() };
 //! let text = plan.ruleset().to_string();
 //! assert!(text.contains("tcp . 8080 : 172.18.0.2 . 80"));
 //! assert!(text.contains("ip saddr 172.18.0.0/16 oifname != \"dhow0\" masquerade"));

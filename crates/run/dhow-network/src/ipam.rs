@@ -200,7 +200,8 @@ impl Pool {
         found.map(|number| family.address(number)).ok_or(IpamError::NoAddress { family, pool: range })
     }
 
-    /// Whether a static address can be given: it is in the subnet (it need not be in the range) and nobody's.
+    /// Whether a static address can be given: it is in the subnet (it need not be in the range) and nobody's, no auxiliary
+    /// one either.
     ///
     /// # Errors
     /// `OutOfRange`, `InUse`.
@@ -208,7 +209,7 @@ impl Pool {
         if !self.subnet.contains(address) {
             return Err(IpamError::OutOfRange(address));
         }
-        if self.reserves(address) || taken.contains(&address) {
+        if self.reserves(address) || self.auxiliary.contains(&address) || taken.contains(&address) {
             return Err(IpamError::InUse(address));
         }
         Ok(())

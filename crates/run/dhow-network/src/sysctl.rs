@@ -132,6 +132,16 @@ pub fn keep_router_advertisements(links: &[String]) -> Result<Vec<Change>, Netwo
     ensure_here(&settings)
 }
 
+/// Whether a parameter is what it should be, in the network namespace of the calling thread.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn is_so(setting: &Setting) -> Result<bool, NetworkError> {
+    let parameter = format!("net/{}", setting.path);
+    let read = procfs().and_then(|procfs| read(&procfs, &Path::new("sys").join(&parameter)));
+    Ok(read.map_err(NetworkError::system("read", format!("/proc/sys/{parameter}")))? == setting.value)
+}
+
 /// Whether the kernel has IPv6, whatever it is set to.
 pub fn has_ipv6() -> bool {
     procfs().and_then(|procfs| read(&procfs, Path::new("sys/net/ipv6/conf/all/forwarding"))).is_ok()

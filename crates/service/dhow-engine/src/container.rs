@@ -54,7 +54,7 @@ mod wait;
 
 pub use again::again;
 pub(crate) use again::send_to_release;
-pub(crate) use answers::change as networks_changed;
+pub(crate) use answers::{change as networks_changed, mend_all as mend_names};
 pub use attach::{attach, reattach};
 pub(crate) use create::id;
 pub use create::{Created, create};
@@ -71,6 +71,7 @@ pub use rename::rename;
 pub use restart::restart;
 pub(crate) use sealed::read_only;
 pub use sealed::{is_sealed, seal, send_on, words};
+pub use settle::settle_unseen;
 pub use signal::signal_number;
 pub use start::{NETWORKS, Supervisor, start, start_again, start_with};
 pub use stop::{finish_stop, stop};

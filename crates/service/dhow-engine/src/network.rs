@@ -28,6 +28,7 @@ mod inspect;
 mod lease;
 mod list;
 pub mod names;
+mod outside;
 mod plan;
 mod plumb;
 mod predefined;
@@ -53,8 +54,9 @@ pub use remove::remove;
 pub use view::{Member, NetworkView};
 
 pub(crate) use attach::Wiring;
-pub(crate) use endpoint::{asked, check_endpoint, new_endpoint};
+pub(crate) use endpoint::{asked, check_endpoint, leads_nowhere, new_endpoint};
 pub(crate) use events::record;
+pub(crate) use hold::hold_again;
 pub(crate) use lease::{Lease, Tenant, lease};
 pub(crate) use plan::port;
 pub(crate) use release::{left, send as send_release};

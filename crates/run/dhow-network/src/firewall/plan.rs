@@ -18,6 +18,9 @@ pub struct Plan {
     pub networks: Vec<Network>,
     /// Published ports of running containers.
     pub ports: Vec<Port>,
+    /// Links between which nothing goes, of IPv4 and of IPv6: those of a host that forwards packets for our networks alone.
+    #[serde(default)]
+    pub outside: [Vec<String>; 2],
 }
 
 /// A network with a bridge.
@@ -33,8 +36,8 @@ pub struct Network {
     pub masquerade: bool,
     /// Its containers may talk to each other (docker's `icc`), as far as the host sees their packets at all.
     pub inter_container: bool,
-    /// Its containers can be reached by their own addresses from outside (docker's `nat-unprotected`).
-    pub unprotected: bool,
+    /// Its containers can be reached by their own addresses from outside (docker's `nat-unprotected`): IPv4, IPv6.
+    pub unprotected: [bool; 2],
 }
 
 impl Network {
@@ -46,8 +49,12 @@ impl Network {
             internal: false,
             masquerade: true,
             inter_container: true,
-            unprotected: false,
+            unprotected: [false; 2],
         }
+    }
+
+    fn is_unprotected(&self, family: Family) -> bool {
+        self.unprotected[usize::from(family == Family::V6)]
     }
 
     fn link(&self, field: Field, equal: bool) -> Match {
@@ -95,23 +102,23 @@ impl Plan {
         }
     }
 
-    fn link_sets(&self) -> [Set; 4] {
-        let set = |name, parts: usize, which: fn(&Network) -> bool| Set {
-            name,
-            key: vec![Type::Link; parts],
-            value: Vec::new(),
-            elements: self
-                .networks
-                .iter()
-                .filter(|network| which(network))
-                .map(|network| Element { key: vec![Datum::Link(network.bridge.clone()); parts], value: Vec::new() })
-                .collect(),
+    fn link_sets(&self) -> [Set; 7] {
+        let element =
+            |link: &String, parts: usize| Element { key: vec![Datum::Link(link.clone()); parts], value: Vec::new() };
+        let of = |name, parts: usize, elements| Set { name, key: vec![Type::Link; parts], value: Vec::new(), elements };
+        let set = |name, parts: usize, which: fn(&Network) -> bool| {
+            let networks = self.networks.iter().filter(|network| which(network));
+            of(name, parts, networks.map(|network| element(&network.bridge, parts)).collect())
         };
+        let links = |name, links: &[String]| of(name, 1, links.iter().map(|link| element(link, 1)).collect());
         [
             set(BRIDGES, 1, |_| true),
             set("internal", 1, |network| network.internal),
-            set("unprotected", 1, |network| network.unprotected && !network.internal),
+            set("unprotected4", 1, |network| network.is_unprotected(Family::V4) && !network.internal),
+            set("unprotected6", 1, |network| network.is_unprotected(Family::V6) && !network.internal),
             set("together", 2, |network| network.inter_container),
+            links("outside4", &self.outside[0]),
+            links("outside6", &self.outside[1]),
         ]
     }
 
@@ -126,9 +133,11 @@ impl Plan {
         ];
         // Where nothing is masqueraded the answers to containers come to their own addresses: `forward` tells them from
         // the rest, which cannot be done ahead of connection tracking.
-        let closed = |network: &&Network| network.internal || network.masquerade && !network.unprotected;
-        for network in self.networks.iter().filter(closed) {
-            for subnet in &network.subnets {
+        let closed = |network: &Network, subnet: &Subnet| {
+            network.internal || network.masquerade && !network.is_unprotected(subnet.family())
+        };
+        for network in &self.networks {
+            for subnet in network.subnets.iter().filter(|subnet| closed(network, subnet)) {
                 // The gateway is an address of the host, and is reached from other networks (host-gateway).
                 let to = Match::Within(Field::Destination(subnet.family()), *subnet);
                 rules.push(Rule::new([network.link(Field::In, false), to, Match::Local(false)], Action::Drop));
@@ -226,8 +235,17 @@ fn forward() -> Chain {
         Rule::new([member(&[Field::Out], "bridges"), Match::Translated], Action::Accept),
         Rule::new([member(&[Field::In], "bridges"), member(&[Field::Out], "bridges")], Action::Drop),
         Rule::new([member(&[Field::In], "bridges")], Action::Accept),
-        Rule::new([member(&[Field::Out], "unprotected")], Action::Accept),
+        Rule::new([Match::Family(Family::V4), member(&[Field::Out], "unprotected4")], Action::Accept),
+        Rule::new([Match::Family(Family::V6), member(&[Field::Out], "unprotected6")], Action::Accept),
         Rule::new([member(&[Field::Out], "bridges")], Action::Drop),
+        // Whatever is left is neither from nor to our networks.
+        between_outside(Family::V4, "outside4"),
+        between_outside(Family::V6, "outside6"),
     ];
     base("forward", "filter", Hook::Forward, 0, rules)
+}
+
+fn between_outside(family: Family, links: &'static str) -> Rule {
+    let on = |field| Match::Member(vec![field], links);
+    Rule::new([Match::Family(family), on(Field::In), on(Field::Out)], Action::Drop)
 }

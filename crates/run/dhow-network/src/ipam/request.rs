@@ -84,9 +84,14 @@ fn one(raw: &RawPool, problems: &mut Vec<String>) -> Option<PoolRequest> {
     if subnet != subnet.masked() {
         problems.push(format!("invalid subnet {subnet}: it should be {}", subnet.masked()));
     }
+    if let Some((block, what)) = unusable().find(|(block, _)| block.overlaps(subnet)) {
+        problems.push(format!("invalid subnet {subnet}: {block} is for {what}"));
+    } else if subnet.prefix() == subnet.family().bits() {
+        problems.push(format!("invalid subnet {subnet}: it has no room for a gateway and a container"));
+    }
     let range = raw.range.as_deref().and_then(|text| range(text, subnet, problems));
     let gateway = raw.gateway.as_deref().and_then(|text| {
-        address(text, subnet).map_err(|problem| problems.push(format!("invalid gateway {text}: {problem}"))).ok()
+        gateway(text, subnet).map_err(|problem| problems.push(format!("invalid gateway {text}: {problem}"))).ok()
     });
     let mut auxiliary = BTreeSet::new();
     for (name, text) in &raw.auxiliary {
@@ -120,6 +125,31 @@ fn range(text: &str, subnet: Subnet, problems: &mut Vec<String>) -> Option<Subne
         wrong(format!("parent subnet {subnet} doesn't contain ip-range"));
     }
     Some(range)
+}
+
+/// Blocks that no network can have addresses of: they mean something else to every host.
+fn unusable() -> impl Iterator<Item = (Subnet, &'static str)> {
+    const BLOCKS: [(&str, &str); 8] = [
+        ("0.0.0.0/8", "hosts that do not know their address"),
+        ("127.0.0.0/8", "the host itself"),
+        ("169.254.0.0/16", "one link alone"),
+        ("224.0.0.0/4", "groups"),
+        ("240.0.0.0/4", "nobody"),
+        ("::/8", "the host itself, and for IPv4 within IPv6"),
+        ("fe80::/10", "one link alone"),
+        ("ff00::/8", "groups"),
+    ];
+    BLOCKS.into_iter().map(|(block, what)| (block.parse().expect("written as blocks are"), what))
+}
+
+fn gateway(text: &str, subnet: Subnet) -> Result<IpAddr, String> {
+    let address = address(text, subnet)?;
+    // Of no range and with no gateway of its own: what is reserved are the ends.
+    let ends = Pool { subnet, gateway: subnet.family().unspecified(), range: None, auxiliary: BTreeSet::new() };
+    match ends.reserves(address) {
+        true => Err(format!("it is the first or last address of {subnet}, which nobody can have")),
+        false => Ok(address),
+    }
 }
 
 fn address(text: &str, subnet: Subnet) -> Result<IpAddr, String> {

@@ -187,8 +187,14 @@ pub enum ControlError {
         /// Its reason.
         why: String,
     },
+    /// It has said nothing for so long that it never will: it was stopped, or hangs.
+    #[error("the resolver does not answer when it is asked to {what}")]
+    Silent {
+        /// What it was asked.
+        what: &'static str,
+    },
     /// The socket failed.
-    #[error("{what} over the resolver's control socket")]
+    #[error("{what} over the resolver's control socket: {source}")]
     Socket {
         /// What it was asked.
         what: &'static str,
@@ -242,9 +248,18 @@ impl Control {
     }
 
     fn over(socket: OwnedFd) -> io::Result<Control> {
-        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(PATIENCE))?;
-        sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(PATIENCE))?;
-        Ok(Control { socket })
+        let control = Control { socket };
+        control.set_patience(PATIENCE)?;
+        Ok(control)
+    }
+
+    /// Has it answer within this time from now on, or be [`ControlError::Silent`].
+    ///
+    /// # Errors
+    /// What setsockopt(2) says.
+    pub fn set_patience(&self, patience: Duration) -> io::Result<()> {
+        sockopt::set_socket_timeout(&self.socket, sockopt::Timeout::Recv, Some(patience))?;
+        Ok(sockopt::set_socket_timeout(&self.socket, sockopt::Timeout::Send, Some(patience))?)
     }
 
     /// Asks for something that is answered by no more than that it was done.
@@ -294,6 +309,7 @@ impl Control {
         let what = request.what();
         let failed = |source: io::Error| match source.kind() {
             io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => ControlError::Gone { what },
+            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ControlError::Silent { what },
             _ => ControlError::Socket { what, source },
         };
         passing::send(self.socket.as_fd(), &serde_json::to_vec(request)?, descriptors).map_err(failed)?;

@@ -159,7 +159,7 @@ fn containers_reach_the_world_and_not_each_others_networks() {
     assert!(ask(&world.outside, "172.18.0.3:80").unwrap().starts_with("b "));
     assert!(ask(&a, "172.19.0.2:80").unwrap().starts_with("c "));
     // Where a network is not to be protected its containers are reached, and those of others are not.
-    let open = Network { unprotected: true, ..blue };
+    let open = Network { unprotected: [true; 2], ..blue };
     world.firewall().rebuild(&plan(&[open, red, locked], &[])).unwrap();
     assert!(ask(&world.outside, "172.18.0.3:80").unwrap().starts_with("b "));
     assert!(silent(&world.outside, "172.19.0.2:80"));

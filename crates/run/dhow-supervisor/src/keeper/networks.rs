@@ -3,30 +3,35 @@
 //! ```text
 //!     <run root>/<store id>/networks/
 //!         <network id>.sock    a resolver's control socket, renamed into place: we connect, and follow
+//!         lock                 of who starts resolvers
 //! ```
 //!
 //! A resolver that dies while it serves containers is followed by another, which is handed the same step by step: nothing
-//! here waits. When somebody else takes our table apart, a command is run that makes it anew. A resolver is not trusted: it
-//! reads what containers send.
+//! here waits. When somebody else takes our table apart, or a resolver was killed that nobody followed, a command is run
+//! that makes anew what the ledger says. A resolver is not trusted: it reads what containers send.
 
 use crate::plan::NetworksPlan;
 use crate::supervise::without_environment;
 use dhow_network::firewall;
 use dhow_network::resolver::control::{Begin, Control, Heir, Record};
-use rustix::fs::{Mode, OFlags, inotify};
+use dhow_sys::lock::{Locked, Share, Wait};
+use rustix::fs::{AtFlags, Mode, OFlags, inotify};
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, pidfd_open};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const DIRECTORY: &str = "networks";
 const ENDING: &str = ".sock";
+const LOCK: &str = "lock";
+/// How long to wait before somebody is tried again who had no time.
+const AGAIN: Duration = Duration::from_millis(100);
 /// A resolver that dies so often
 const DEATHS: usize = 5;
 /// within so long
@@ -66,6 +71,10 @@ enum Stage {
     Heir { control: Control, heir: Heir },
     /// It has died, and none has taken its place yet.
     Dead(Record),
+    /// Too many others wanted to connect just now.
+    Knock(Instant),
+    /// It has died before it could say what it had.
+    Lost,
     /// Nothing is left to do.
     Over,
 }
@@ -153,7 +162,17 @@ impl Networks {
         for resolver in &mut self.resolvers {
             resolver.follow_the_dead(&self.plan.resolve);
         }
-        self.resolvers.retain(|resolver| !matches!(resolver.stage, Stage::Over));
+        let now = Instant::now();
+        let knocking = |resolver: &Resolver| matches!(resolver.stage, Stage::Knock(at) if at <= now);
+        let again: Vec<OsString> = self.resolvers.iter().filter(|r| knocking(r)).map(|r| r.name.clone()).collect();
+        self.resolvers.retain(|resolver| !knocking(resolver));
+        again.into_iter().for_each(|name| self.follow(name));
+        // Only the ledger knows then who is without an answer.
+        self.reload.wanted |= self.resolvers.iter().any(|resolver| matches!(resolver.stage, Stage::Lost));
+        let over: Vec<OsString> =
+            self.resolvers.iter().filter(|r| matches!(r.stage, Stage::Over)).map(|r| r.name.clone()).collect();
+        over.iter().for_each(|name| self.tidy(name));
+        self.resolvers.retain(|resolver| !matches!(resolver.stage, Stage::Over | Stage::Lost));
         let rested = self.reload.last.is_none_or(|last| last.elapsed() >= PAUSE);
         if self.reload.wanted && self.reload.running.is_none() && rested {
             self.reload.wanted = false;
@@ -197,18 +216,40 @@ impl Networks {
         }
     }
 
+    /// Removes the socket of a resolver that has ended as it should: found later, it would be taken for that of one that was
+    /// killed. Under the lock of those who start resolvers; where that is taken, another may be about to have the name.
+    fn tidy(&self, name: &OsStr) {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let Ok(file) = rustix::fs::openat(&self.directory, LOCK, flags, Mode::RUSR | Mode::WUSR) else { return };
+        if let Ok(Some(_held)) = Locked::acquire(file.as_fd(), Share::Exclusive, Wait::No)
+            && matches!(Control::connect_at_once(&self.path(name)), Ok(None))
+        {
+            let _ = rustix::fs::unlinkat(&self.directory, name, AtFlags::empty());
+        }
+    }
+
+    /// Short enough for the address of a socket.
+    fn path(&self, name: &OsStr) -> PathBuf {
+        Path::new("/proc/self/fd").join(self.directory.as_raw_fd().to_string()).join(name)
+    }
+
     fn follow(&mut self, name: OsString) {
         if !name.as_encoded_bytes().ends_with(ENDING.as_bytes()) {
             return;
         }
-        let path = Path::new("/proc/self/fd").join(self.directory.as_raw_fd().to_string()).join(&name);
-        // Where nobody listens, one that has ended left its socket.
-        if let Ok(Some(control)) = Control::connect_at_once(&path)
-            && let Ok(record) = Record::begin_to_follow(&control)
-        {
-            let stage = Stage::Followed { control, record, handed: None };
-            self.resolvers.push(Resolver { name, stage, deaths: Vec::new() });
-        }
+        let path = self.path(&name);
+        let followed = Control::connect_at_once(&path).and_then(|control| {
+            let Some(control) = control else { return Ok(None) };
+            let record = Record::begin_to_follow(&control)?;
+            Ok(Some(Stage::Followed { control, record, handed: None }))
+        });
+        let stage = match followed {
+            Ok(Some(stage)) => stage,
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => Stage::Knock(Instant::now() + AGAIN),
+            // Where nobody listens, one has ended, or was killed while nobody followed it.
+            Ok(None) | Err(_) => Stage::Lost,
+        };
+        self.resolvers.push(Resolver { name, stage, deaths: Vec::new() });
     }
 }
 
@@ -216,7 +257,7 @@ impl Stage {
     fn control(&self) -> Option<&Control> {
         match self {
             Stage::Followed { control, .. } | Stage::Heir { control, .. } => Some(control),
-            Stage::Dead(_) | Stage::Over => None,
+            Stage::Dead(_) | Stage::Knock(_) | Stage::Lost | Stage::Over => None,
         }
     }
 }
@@ -238,9 +279,13 @@ impl Resolver {
         };
     }
 
-    /// When another is to be started in its place.
+    /// When another is to be started in its place, or it is to be tried again.
     fn due(&self, now: Instant) -> Option<Instant> {
-        let Stage::Dead(_) = self.stage else { return None };
+        match self.stage {
+            Stage::Knock(at) => return Some(at),
+            Stage::Dead(_) => {}
+            _ => return None,
+        }
         let tired = self.deaths.len() >= DEATHS;
         Some(self.deaths.last().filter(|_| tired).map_or(now, |last| *last + REST))
     }
@@ -248,7 +293,7 @@ impl Resolver {
     /// Starts another in the place of one that has died.
     fn follow_the_dead(&mut self, words: &[OsString]) {
         let now = Instant::now();
-        if self.due(now).is_none_or(|due| due > now) {
+        if !matches!(self.stage, Stage::Dead(_)) || self.due(now).is_none_or(|due| due > now) {
             return;
         }
         self.deaths.retain(|death| now.duration_since(*death) < WITHIN);
@@ -268,7 +313,11 @@ fn hear_one(control: Control, mut record: Record, handed: Option<Record>) -> Sta
             Err(e) if e.kind() == io::ErrorKind::InvalidData => return Stage::Over,
             Ok(false) | Err(_) => {
                 let record = handed.filter(|_| !record.is_whole()).unwrap_or(record);
-                return if record.has_clients() { Stage::Dead(record) } else { Stage::Over };
+                return match record.has_clients() {
+                    true => Stage::Dead(record),
+                    false if record.is_whole() => Stage::Over,
+                    false => Stage::Lost,
+                };
             }
         }
     }

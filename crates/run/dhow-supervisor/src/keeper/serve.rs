@@ -156,13 +156,13 @@ impl Keeper {
 
     /// Begins with it once somebody has said how.
     fn look_after_networks(&mut self) {
-        match &mut self.networks {
-            Some(networks) => networks.go_on(),
-            None => {
-                let plan = self.entries.iter().find_map(|entry| entry.order.as_ref()?.networks.as_ref());
-                // What cannot be had now is tried again with the next order that comes.
-                self.networks = plan.and_then(|plan| Networks::begin(&self.post.dir, plan.clone()).ok());
-            }
+        if self.networks.is_none() {
+            let plan = self.entries.iter().find_map(|entry| entry.order.as_ref()?.networks.as_ref());
+            // What cannot be had now is tried again when something else happens.
+            self.networks = plan.and_then(|plan| Networks::begin(&self.post.dir, plan.clone()).ok());
+        }
+        if let Some(networks) = &mut self.networks {
+            networks.go_on();
         }
     }
 

@@ -6,10 +6,11 @@
 
 use super::answers;
 use super::process;
+use super::request::Namespace;
 use super::root;
 use super::start::{self, SUPERVISE};
 use super::stored::{Stored, status, view};
-use crate::{Engine, EngineError};
+use crate::{Engine, EngineError, network};
 use dhow_runtime::status::Status;
 use dhow_state::ContainerRow;
 use dhow_supervisor::client::{self, Adoption};
@@ -34,7 +35,11 @@ pub(super) fn unless_watched(engine: &Engine, row: &ContainerRow) -> Result<(), 
         Err(Some(e)) => return Err(e),
     };
     let arguments = SUPERVISE.map(AsRef::as_ref);
-    let kept: Vec<BorrowedFd<'_>> = kept.iter().map(AsFd::as_fd).collect();
+    let ports = match stored.host.network {
+        Namespace::Networks => network::hold_again(engine, &row.id)?,
+        _ => None,
+    };
+    let kept: Vec<BorrowedFd<'_>> = kept.iter().chain(&ports).map(AsFd::as_fd).collect();
     let _ = client::adopt(Path::new(super::PROGRAM), &arguments, &adoption, &kept);
     // Who answers for names may have been killed along with the rest.
     answers::mend(engine, row, &stored.host)

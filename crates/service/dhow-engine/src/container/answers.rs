@@ -5,14 +5,15 @@ use super::files;
 use super::process;
 use super::request::{HostConfig, Namespace};
 use super::resolve::again;
-use super::stored::{Stored, view};
-use crate::network::names::{self, Asker, Ready};
+use super::stored::{Stored, status, view};
+use crate::network::names::{self, Ready, Which};
 use crate::{Engine, EngineError};
-use dhow_network::netns::Netns;
+use dhow_runtime::status::Status;
 use dhow_state::ContainerRow;
 use dhow_supervisor::client::Waiting;
 use dhow_sys::process::ProcessIdentity;
-use std::os::fd::AsFd as _;
+use std::collections::BTreeSet;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 /// Has the names answered that a container asks for which waits at its gate; others find it by its own from here on.
 pub(super) fn begin(engine: &Engine, waiting: &Waiting, ready: Ready) -> Result<(), EngineError> {
@@ -30,13 +31,30 @@ pub(super) fn mend(engine: &Engine, row: &ContainerRow, host: &HostConfig) -> Re
     if host.network != Namespace::Networks {
         return Ok(());
     }
-    let members = engine.state.read(|r| names::members(r, &row.id))?;
-    if let Some(asker) = Asker::new(&row.id, host, &members)
-        && let Some(process) = row.state.process.as_ref().map(process::open).transpose()?.flatten()
-    {
-        names::mend(engine, &asker, process.as_fd())?;
+    match process_of(row)? {
+        Some(process) => names::rejoin(engine, (&row.id, host), &[], process.as_fd(), Which::Unserved),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// The same of all that run, on one network or on any.
+///
+/// # Errors
+/// The first one; the others are tried all the same.
+pub(crate) fn mend_all(engine: &Engine, network: Option<&str>) -> Result<(), EngineError> {
+    let rows = engine.state.read(|r| {
+        let endpoints = network.map_or_else(|| r.endpoints(), |network| r.endpoints_of_network(network))?;
+        let ids: BTreeSet<String> =
+            endpoints.into_iter().filter(|row| row.state.is_some()).map(|row| row.container).collect();
+        let rows = ids.iter().map(|id| Ok::<_, EngineError>(r.container(id)?));
+        rows.collect::<Result<Vec<_>, _>>()
+    })?;
+    let mut first = Ok(());
+    // Who is being started is answered by whoever starts it.
+    for row in rows.iter().flatten().filter(|row| matches!(status(row), Status::Running | Status::Paused)) {
+        first = first.and(Stored::of(row).and_then(|stored| mend(engine, row, &stored.host)));
+    }
+    first
 }
 
 /// To be called when the networks of a running container have changed, and the ledger and its links with them: its files
@@ -44,11 +62,13 @@ pub(super) fn mend(engine: &Engine, row: &ContainerRow, host: &HostConfig) -> Re
 pub(crate) fn change(engine: &Engine, id: &str, before: &[String]) -> Result<(), EngineError> {
     let row = again(engine, id)?;
     let members = engine.state.read(|r| names::members(r, id))?;
-    let host = Stored::of(&row)?.host;
     files::refresh(&view(engine, &row)?, &members)?;
-    let Some(process) = row.state.process.as_ref().map(process::open).transpose()?.flatten() else {
-        return names::publish(engine, before);
-    };
-    let asker = Asker { id: row.id, host, members };
-    names::rejoin(engine, &asker, before, &Netns::of_process(process.as_fd())?, process.as_fd())
+    match process_of(&row)? {
+        Some(process) => names::rejoin(engine, (id, &Stored::of(&row)?.host), before, process.as_fd(), Which::All),
+        None => names::publish(engine, before),
+    }
+}
+
+fn process_of(row: &ContainerRow) -> Result<Option<OwnedFd>, EngineError> {
+    Ok(row.state.process.as_ref().map(process::open).transpose()?.flatten())
 }

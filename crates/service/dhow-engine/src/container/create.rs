@@ -17,6 +17,7 @@ use crate::{Engine, EngineError, network};
 use dhow_runtime::status::Status;
 use dhow_spec::Platform;
 use dhow_state::{ContainerRow, ContainerState, Durability, EndpointRow, ImageRow, Operation, Write};
+use std::cmp::Reverse;
 use std::path::Path;
 
 /// A container that was made.
@@ -117,6 +118,7 @@ fn endpoints(engine: &Engine, w: &Write<'_>, id: &str, merged: &mut Merged) -> R
     if merged.host.network != Namespace::Networks {
         return Ok(rows);
     }
+    let mut leading = Vec::new();
     for asked in &mut merged.host.networks {
         let network = network::find_or_make(engine, w, &asked.network)?;
         network::check_endpoint(&network, asked)?;
@@ -126,8 +128,14 @@ fn endpoints(engine: &Engine, w: &Write<'_>, id: &str, merged: &mut Merged) -> R
                 hint: None,
             });
         }
+        leading.push((Reverse(asked.gateway_priority), network::leads_nowhere(&network)?, network.name.clone()));
         asked.network = network.name;
         rows.push(network::new_endpoint(id, &network.id, asked)?);
+    }
+    if let Some((_, true, name)) = leading.into_iter().min()
+        && (!merged.host.ports.is_empty() || merged.host.publish_all)
+    {
+        merged.warnings.push(format!("Published ports are discarded: network {name} has no way in for them"));
     }
     Ok(rows)
 }

@@ -13,7 +13,9 @@ use crate::{Engine, EngineError};
 /// When there is none, or several have ids that begin like that.
 pub fn inspect(engine: &Engine, container: &str) -> Result<Container, EngineError> {
     let row = engine.state.read(|r| find(r, container))?;
-    let mut container = view(engine, &settle::judge(engine, row)?)?;
+    let id = row.id.clone();
+    let row = settle::judge_all(engine, vec![row])?.pop().ok_or(EngineError::NoSuchContainer(id))?;
+    let mut container = view(engine, &row)?;
     networks::show(engine, std::slice::from_mut(&mut container))?;
     Ok(container)
 }

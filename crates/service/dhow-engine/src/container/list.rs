@@ -12,8 +12,8 @@ use crate::{Engine, EngineError};
 /// Of the ledger.
 pub fn list(engine: &Engine) -> Result<Vec<Container>, EngineError> {
     let rows = engine.state.read(|r| r.containers())?;
-    let shown = rows.into_iter().map(|row| view(engine, &settle::judge(engine, row)?));
-    let mut containers = shown.collect::<Result<Vec<_>, EngineError>>()?;
+    let rows = settle::judge_all(engine, rows)?;
+    let mut containers = rows.iter().map(|row| view(engine, row)).collect::<Result<Vec<_>, EngineError>>()?;
     networks::show(engine, &mut containers)?;
     Ok(containers)
 }

@@ -23,7 +23,13 @@ const ENDING: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_millis(5);
 
 /// Leases what a container needs, in the transaction that starts it.
-pub(super) fn lease(w: &Write<'_>, row: &ContainerRow, stored: &Stored) -> Result<Lease, EngineError> {
+pub(super) fn lease(engine: &Engine, w: &Write<'_>, row: &ContainerRow, stored: &Stored) -> Result<Lease, EngineError> {
+    if w.endpoints_of_container(&row.id)?.is_empty() {
+        // Taken off all its networks: as docker has it, it is put on its first one again.
+        let asked = stored.host.networks.first().cloned().unwrap_or_else(|| EndpointConfig::on("bridge"));
+        let network = network::find_or_make(engine, w, &asked.network)?;
+        w.insert_endpoint(&network::new_endpoint(&row.id, &network.id, &asked)?)?;
+    }
     let ports = ports(stored);
     let hostname = stored.config.hostname.as_deref().unwrap_or_default();
     network::lease(w, &Tenant { row, hostname, ports: &ports })

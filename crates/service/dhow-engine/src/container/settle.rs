@@ -91,11 +91,21 @@ pub(super) fn recorded(run_dir: &Path) -> Result<Option<End>, EngineError> {
 /// The row with a status that is true: writes down an end that nobody has, if the store may be written; none when the
 /// container went with it, or has gone meanwhile. Where nobody is left to start it again, somebody is sent.
 pub(super) fn settle(engine: &Engine, row: ContainerRow) -> Result<Option<ContainerRow>, EngineError> {
-    let Some(mut row) = again::send(engine, row)? else { return Ok(None) };
+    let (row, left) = settle_quietly(engine, row)?;
+    if left {
+        crate::network::send_release(engine);
+    }
+    Ok(row)
+}
+
+/// The same, and whether the kernel has something to forget then.
+fn settle_quietly(engine: &Engine, row: ContainerRow) -> Result<(Option<ContainerRow>, bool), EngineError> {
+    let mut left = false;
+    let Some(mut row) = again::send(engine, row)? else { return Ok((None, left)) };
     while let Some(end) = look(engine, &row)? {
         if engine.read_only() {
             row.state = judged(&row, &end, Status::Exited);
-            return Ok(Some(row));
+            return Ok((Some(row), left));
         }
         // Nobody was there to remove it.
         if end.code.is_none() || status(&row) == Status::Starting {
@@ -104,15 +114,27 @@ pub(super) fn settle(engine: &Engine, row: ContainerRow) -> Result<Option<Contai
         if let Recorded::Restarts(_) = record(engine, &row, &end, is_for_policy(engine, &row, &end)?)? {
             again::hand_over(engine, &row.id)?;
         }
-        if is_on_networks(&row) {
-            crate::network::send_release(engine);
-        }
+        left |= is_on_networks(&row);
         match engine.state.read(|r| r.container(&row.id))? {
             Some(again) => row = again,
-            None => return Ok(None),
+            None => return Ok((None, left)),
         }
     }
-    Ok(Some(row))
+    Ok((Some(row), left))
+}
+
+/// Puts right what rows say of containers on networks of which nobody saw the end, ahead of [`crate::network::release`].
+/// Best effort: one that cannot be settled now is by who next needs it.
+///
+/// # Errors
+/// Of the ledger.
+pub fn settle_unseen(engine: &Engine) -> Result<(), EngineError> {
+    for row in engine.state.read(|r| r.containers())? {
+        if row.state.process.is_some() && is_on_networks(&row) {
+            let _ = settle_quietly(engine, row);
+        }
+    }
+    Ok(())
 }
 
 /// Whether the container is to be started again after an end that nobody has recorded in time. What a reboot ended is not
@@ -123,7 +145,7 @@ fn is_for_policy(engine: &Engine, row: &ContainerRow, end: &End) -> Result<bool,
 }
 
 /// The row with a status that is true, and nothing is written. Somebody is sent to record an end after which the container
-/// is to be started again, or to let go of networks, if nobody is left to do so.
+/// is to be started again, if nobody is left to do so.
 pub(super) fn judge(engine: &Engine, mut row: ContainerRow) -> Result<ContainerRow, EngineError> {
     match seen(engine, &row)? {
         Seen::GoesOn => {}
@@ -132,16 +154,29 @@ pub(super) fn judge(engine: &Engine, mut row: ContainerRow) -> Result<ContainerR
             let _ = again::send_to_record(engine, &row.id);
             row.state = judged(&row, &end, Status::Restarting);
         }
-        Seen::Ended(end) => {
-            // Nobody saw it, so its ports still lead nowhere: whoever listens on them in its place would not be reached.
-            if is_on_networks(&row) && !will_restart(&row, &end) {
-                let _ = again::send_to_record(engine, &row.id);
-            }
-            row.state = judged(&row, &end, Status::Exited);
-        }
+        Seen::Ended(end) => row.state = judged(&row, &end, Status::Exited),
         Seen::Restarts(end) => row.state = judged(&row, &end, Status::Restarting),
     }
     Ok(row)
+}
+
+/// Judges all of these. Where one on networks has ended in this boot without anybody seeing it, its ports still lead to
+/// nobody, and whoever listens on them in its place is not reached: then one process is sent, which settles all such.
+pub(super) fn judge_all(engine: &Engine, rows: Vec<ContainerRow>) -> Result<Vec<ContainerRow>, EngineError> {
+    let boot = engine.state.identity()?.boot_id.clone();
+    let mut unseen = false;
+    let mut judged = Vec::with_capacity(rows.len());
+    for row in rows {
+        let here = row.state.process.as_ref().is_some_and(|process| process.boot_id == boot);
+        let row = judge(engine, row)?;
+        unseen |= here && row.state.process.is_none() && status(&row) == Status::Exited && is_on_networks(&row);
+        judged.push(row);
+    }
+    let writable = || rustix::fs::access(engine.state.root(), rustix::fs::Access::WRITE_OK).is_ok();
+    if unseen && writable() {
+        crate::network::send_release(engine);
+    }
+    Ok(judged)
 }
 
 /// Whether the kernel has something to forget at its end.

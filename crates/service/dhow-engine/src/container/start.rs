@@ -249,7 +249,7 @@ fn begin_once(engine: &Engine, row: &ContainerRow, stored: &Stored, why: Why) ->
             });
         }
         let lease = match stored.host.network {
-            Namespace::Networks => Some(networks::lease(w, row, stored)?),
+            Namespace::Networks => Some(networks::lease(engine, w, row, stored)?),
             _ => None,
         };
         let image = row.image.as_ref().map(|image| w.image(image)).transpose()?.flatten();
@@ -333,7 +333,9 @@ pub(super) fn plan(
     };
     // By its path: in a supervisor, procfs leads to a mount that has none.
     let program = sealed::program();
-    let networked = host.network == Namespace::Networks;
+    // Without ports nothing is urgent: its wires go with the namespace, and who takes its addresses sees to the rest.
+    let publishes = !host.ports.is_empty() || host.publish_all;
+    let networked = host.network == Namespace::Networks && publishes;
     let words: [&OsStr; 8] = [
         &program,
         OsStr::new("--root"),

@@ -118,7 +118,7 @@ fn lease_one(w: &Write<'_>, subject: &Subject, row: EndpointRow, network: Networ
     let mut routes = lease::routes(&candidates);
     routes.retain(|(_, interface)| *interface == leased.state.interface);
     let preferred = all.iter().any(|(row, _, state)| row.network == leased.network.id && state.preferred);
-    let mut lease = Lease { endpoints: vec![leased], routes, ports: Vec::new(), sockets: None, stale };
+    let mut lease = Lease { endpoints: vec![leased], routes, ports: Vec::new(), sockets: None, stale, untidy: false };
     if preferred {
         publish(w, subject, &mut lease)?;
     }

@@ -245,6 +245,7 @@ fn choose(
     let missing: Vec<_> = missing.map(|(family, _)| family).collect();
     if !missing.is_empty() {
         in_use.extend(subnets::of_host(socket)?);
+        in_use.extend(predefined::reserved(read)?);
     }
     for family in missing {
         let subnet = ipam::choose_subnet(&subnets::bases(engine.state.store_id(), family), &in_use)?;

@@ -1,6 +1,7 @@
 //! What a container was given on one network: the JSON in the ledger's endpoint row while it starts or runs.
 
 use super::config::{Driver, NetworkConfig};
+use super::names::files::is_word;
 use crate::EngineError;
 use crate::container;
 use crate::container::request::EndpointConfig;
@@ -95,6 +96,9 @@ pub(crate) fn check_endpoint(network: &NetworkRow, asked: &EndpointConfig) -> Re
     if name == "bridge" && !asked.aliases.is_empty() {
         return wrong("network-scoped alias is supported only for containers in user defined networks");
     }
+    if let Some(alias) = asked.aliases.iter().find(|alias| !is_word(alias)) {
+        return wrong(&format!("{alias:?} is not a valid alias"));
+    }
     if asked.mac.is_some_and(|mac| !mac.is_unicast()) {
         return wrong("the MAC address is one of a group");
     }
@@ -105,4 +109,10 @@ pub(crate) fn check_endpoint(network: &NetworkRow, asked: &EndpointConfig) -> Re
         }
     }
     Ok(())
+}
+
+/// Whether no port of the host can lead to containers of a network: one that is internal, or that is no bridge.
+pub(crate) fn leads_nowhere(network: &NetworkRow) -> Result<bool, EngineError> {
+    let config = NetworkConfig::of(network)?;
+    Ok(config.internal || config.driver != Driver::Bridge)
 }

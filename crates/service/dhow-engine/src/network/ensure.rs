@@ -5,7 +5,7 @@
 
 use super::config::{Driver, NetworkConfig, bridge_mac, dummy_name};
 use super::plan::plan;
-use super::subnets;
+use super::{outside, subnets};
 use crate::{Engine, EngineError};
 use dhow_network::firewall::{self, Firewall, Plan};
 use dhow_network::link::{self, BridgeOptions, Kind, Link, New};
@@ -67,7 +67,7 @@ pub(crate) fn ensure(engine: &Engine, host: &mut Host, row: &NetworkRow) -> Resu
         None => {
             let lock = engine.state.lock(ObjectKind::Network, &row.id)?;
             still_there(engine, row)?;
-            let index = make(host, row, &config, &name, &mut changes)?;
+            let index = make(engine, host, row, &config, &name, &mut changes)?;
             drop(lock);
             index
         }
@@ -78,6 +78,20 @@ pub(crate) fn ensure(engine: &Engine, host: &mut Host, row: &NetworkRow) -> Resu
     let hairpin = sysctl::bridges_call_the_firewall_here()?;
     let isolated = !config.inter_container();
     Ok(Ready { config, index, hairpin, isolated, changes })
+}
+
+/// What a container's wire needs of its bridge besides.
+///
+/// # Errors
+/// What the kernel says.
+pub(super) fn set_options(route: &mut Socket, veth: &str, hairpin: bool, isolated: bool) -> Result<(), NetworkError> {
+    if hairpin {
+        link::set_hairpin(route, veth, true)?;
+    }
+    if isolated {
+        link::set_isolated(route, veth, true)?;
+    }
+    Ok(())
 }
 
 /// Refuses a network that was removed since its row was read: what would be made for it would be nobody's. To be asked
@@ -109,6 +123,7 @@ pub(super) fn ours(socket: &mut Socket, row: &NetworkRow, name: &str) -> Result<
 
 /// Makes the bridge, or finishes one that was begun, or puts one right that is there. Under the network's lock.
 pub(super) fn make(
+    engine: &Engine,
     host: &mut Host,
     row: &NetworkRow,
     config: &NetworkConfig,
@@ -117,12 +132,21 @@ pub(super) fn make(
 ) -> Result<u32, EngineError> {
     let socket = &mut host.route;
     if ours(socket, row, name)?.is_none() {
+        for pool in &config.ipam.pools {
+            subnets::check_host(socket, pool.subnet).map_err(|error| taken_meanwhile(row, error))?;
+        }
         let kind = Kind::Bridge(BridgeOptions::default());
         let new = New { mac: Some(bridge_mac(&row.id)), mtu: config.mtu(), ..New::named(name, kind) };
         link::create(socket, &new)?;
     }
     let index = link::index(socket, name)?;
-    changes.extend(settings(socket, config, name)?);
+    settings(config, name)?;
+    if !config.internal {
+        for (family, _) in [(Family::V4, config.ipv4), (Family::V6, config.ipv6)].into_iter().filter(|(_, on)| *on) {
+            changes.extend(forward(engine, host, family)?);
+        }
+    }
+    let socket = &mut host.route;
     let present: Vec<_> = address::list(socket)?.into_iter().filter(|own| own.link == index).collect();
     for pool in &config.ipam.pools {
         let gateway = pool.gateway_in_subnet();
@@ -134,8 +158,19 @@ pub(super) fn make(
     Ok(index)
 }
 
-/// The kernel's settings. Those of the bridge alone are not told: nobody else has it.
-fn settings(socket: &mut Socket, config: &NetworkConfig, name: &str) -> Result<Vec<Change>, NetworkError> {
+/// The host got an address of the subnet since the network was made: of a VPN, or of another who makes bridges.
+fn taken_meanwhile(row: &NetworkRow, error: EngineError) -> EngineError {
+    match error {
+        EngineError::Ipam(error) => EngineError::Conflict {
+            message: format!("network {} cannot be set up: {error}", row.name),
+            hint: Some(format!("remove it and make it again: dhow network rm {}", row.name)),
+        },
+        other => other,
+    }
+}
+
+/// The bridge's own settings. They are not told: nobody else has it.
+fn settings(config: &NetworkConfig, name: &str) -> Result<(), NetworkError> {
     let mut own = vec![Setting::route_localnet(name), Setting::no_redirects(Family::V4, name)];
     if sysctl::has_ipv6() {
         own.push(Setting::disable_ipv6(name, !config.ipv6));
@@ -146,21 +181,28 @@ fn settings(socket: &mut Socket, config: &NetworkConfig, name: &str) -> Result<V
             own.push(Setting::no_duplicate_detection(name));
         }
     }
-    sysctl::ensure_here(&own)?;
-    if config.internal {
+    sysctl::ensure_here(&own).map(drop)
+}
+
+/// Has the host forward packets of a family. Where it did not, it does so for our networks alone: our table drops what goes
+/// between the links that it had by then, and that is so before the first packet is forwarded. Links that come later are
+/// somebody's who knows that it forwards.
+fn forward(engine: &Engine, host: &mut Host, family: Family) -> Result<Vec<Change>, EngineError> {
+    let setting = Setting::forwarding(family);
+    if sysctl::is_so(&setting)? {
         return Ok(Vec::new());
     }
+    let mut links = link::list(&mut host.route)?;
+    // Bridges are made by who has the host forward, or are made to; what is in one is not seen beside it.
+    links.retain(|link| link.name != "lo" && link.kind.as_deref() != Some("bridge") && link.master.is_none());
+    let links: Vec<String> = links.into_iter().map(|link| link.name).collect();
+    outside::write(engine, family, &links)?;
+    rebuild(engine, &mut host.firewall)?;
     let mut changes = Vec::new();
-    if config.ipv4 {
-        changes.extend(sysctl::ensure_here(&[Setting::forwarding(Family::V4)])?);
-    }
-    if config.ipv6 {
-        // Bridges of ours hear none, so they are left alone.
-        let outside = |link: &Link| !link.name.starts_with("dv") && link.name != "lo";
-        let links: Vec<_> = link::list(socket)?.into_iter().filter(outside).map(|link| link.name).collect();
+    if family == Family::V6 {
         changes.extend(sysctl::keep_router_advertisements(&links)?);
-        changes.extend(sysctl::ensure_here(&[Setting::forwarding(Family::V6)])?);
     }
+    changes.extend(sysctl::ensure_here(&[setting])?);
     Ok(changes)
 }
 
@@ -191,19 +233,24 @@ fn parent(engine: &Engine, host: &mut Host, row: &NetworkRow, name: &str) -> Res
     Ok(link::index(&mut host.route, name)?)
 }
 
-/// Makes our table anew from the ledger; without networks that need one there is none.
+/// Makes our table anew from the ledger; there is none while nothing needs it.
 ///
 /// # Errors
 /// Of the kernel; nothing is changed then.
 pub(crate) fn rebuild(engine: &Engine, firewall: &mut Firewall) -> Result<(), EngineError> {
     engine.state.read_alone(|read| {
         let plan = current(engine, read)?;
-        match plan.networks.is_empty() {
+        match is_empty(&plan) {
             true => firewall.remove().map(drop)?,
             false => firewall.rebuild(&plan)?,
         }
         Ok(())
     })
+}
+
+/// Whether no table is needed.
+pub(super) fn is_empty(plan: &Plan) -> bool {
+    plan.networks.is_empty() && plan.outside.iter().all(Vec::is_empty)
 }
 
 /// What our table should be.
@@ -219,5 +266,7 @@ pub(super) fn current(engine: &Engine, read: &Read<'_>) -> Result<Plan, EngineEr
         let lives = process.is_some_and(|process| is_alive(&process).unwrap_or(true));
         live.push((port.container.clone(), lives));
     }
-    plan(engine.state.store_id(), &read.networks()?, &ports, |id| live.iter().any(|(one, lives)| one == id && *lives))
+    let lives = |id: &str| live.iter().any(|(one, lives)| one == id && *lives);
+    let plan = plan(engine.state.store_id(), &read.networks()?, &ports, lives)?;
+    Ok(Plan { outside: [outside::read(engine, Family::V4)?, outside::read(engine, Family::V6)?], ..plan })
 }

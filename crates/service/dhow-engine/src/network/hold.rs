@@ -2,7 +2,7 @@
 
 use super::lease::Stale;
 use super::plan::{self, NAT};
-use crate::EngineError;
+use crate::{Engine, EngineError};
 use dhow_network::NetworkError;
 use dhow_network::ports::{self, Held, Port, PortError, Protocol, Range};
 use dhow_state::{Claim, ContainerRow, NetworkRow, PortRow, Write};
@@ -161,6 +161,32 @@ impl<'p> Packing<'p> {
         let sockets = self.parcel.close().map_err(|e| EngineError::io("keep", "the sockets of published ports", e))?;
         Ok(Holding { ports: self.ports, sockets: Some(sockets) })
     }
+}
+
+/// Holds the ports of a container again whose supervisor and keeper were both killed: as many as can be had.
+///
+/// # Errors
+/// Of the ledger; of making a socket to keep them in.
+pub(crate) fn hold_again(engine: &Engine, container: &str) -> Result<Option<OwnedFd>, EngineError> {
+    let rows = engine.state.read(|r| r.ports_of_container(container))?;
+    let rows: Vec<PortRow> = rows.into_iter().filter(|row| !row.stale).collect();
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let failed = |e| EngineError::io("keep", "the sockets of published ports", e);
+    let mut parcel = Parcel::new().map_err(failed)?;
+    for row in rows {
+        // Somebody has it now, who is not reached by it: the port is in the table.
+        let Some(held) =
+            row.protocol.parse().ok().map(|protocol| Held { protocol, address: row.address, port: row.port })
+        else {
+            continue;
+        };
+        if let Ok(socket) = ports::bind(held) {
+            parcel.put(socket).map_err(failed)?;
+        }
+    }
+    parcel.close().map(Some).map_err(failed)
 }
 
 fn impossible() -> EngineError {

@@ -32,11 +32,18 @@ pub(crate) struct Lease {
     pub(crate) sockets: Option<OwnedFd>,
     /// What the kernel has to forget first.
     pub(crate) stale: Stale,
+    /// Much is stale that nobody has let go of: it is time for that.
+    pub(crate) untidy: bool,
 }
+
+/// How many stale addresses of a network may lie about. Each is looked at by every lease.
+const UNTIDY: usize = 64;
 
 /// What was taken over from those who have ended.
 #[derive(Debug, Default)]
 pub(crate) struct Stale {
+    /// How many there are of a network of which one was leased.
+    pub(crate) seen: usize,
     pub(crate) ports: Vec<Port>,
     pub(crate) addresses: Vec<IpAddr>,
 }
@@ -87,7 +94,8 @@ pub(crate) fn lease(w: &Write<'_>, tenant: &Tenant<'_>) -> Result<Lease, EngineE
     for one in &leased {
         w.set_endpoint_state(&tenant.row.id, &one.network.id, Some(&one.state.to_json()))?;
     }
-    Ok(Lease { endpoints: leased, routes, ports, sockets, stale })
+    let untidy = stale.seen > UNTIDY;
+    Ok(Lease { endpoints: leased, routes, ports, sockets, stale, untidy })
 }
 
 /// Leases the addresses of one network.
@@ -168,6 +176,7 @@ fn address(
     }
     let last = network.last[usize::from(family == Family::V6)];
     let known = w.addresses(&network.id)?;
+    stale.seen = stale.seen.max(known.iter().filter(|row| row.stale).count());
     // What is stale comes last: packets may be under way to it, and the kernel has to be told.
     let taken =
         |with_stale: bool| known.iter().filter(|row| !(with_stale && row.stale)).map(|row| row.address).collect();

@@ -17,6 +17,7 @@
 //! ```text
 //! <run root>/<store id>/networks/    0700
 //!     lock                           flock: who writes zones, or starts a resolver
+//!     change                         flock, before the other: who has a running container served anew
 //!     <network id>.sock              control socket of its resolver, renamed into place
 //!     <network id>/zone.json         0755: the resolver is nobody
 //! ```
@@ -32,17 +33,19 @@
 //! ```
 //!
 //! A resolver lets a container go by itself when its process ends. Should it be killed, the keeper starts another with the
-//! same sockets; should that be killed at the same time, [`mend`] makes new ones.
+//! same sockets. Should that be killed at the same time, new ones are made ([`rejoin`]) by whoever comes first: who has a
+//! container adopted, who starts another resolver of the network, or the command that a new keeper runs when it finds a
+//! control socket where nobody listens.
 
 pub(crate) mod files;
 mod member;
-mod mend;
+mod rejoin;
 mod resolver;
 mod zone;
 
 pub use member::{Member, members};
 pub(crate) use member::{of_lease, renamed};
-pub use mend::mend;
+pub(crate) use rejoin::{Which, rejoin};
 pub(crate) use resolver::RESOLVE;
 
 use crate::container::request::HostConfig;
@@ -83,6 +86,8 @@ impl Asker {
 pub struct Ready {
     /// Holding it keeps the resolver from ending for want of containers.
     control: Control,
+    /// It was started for us.
+    started: bool,
     join: Join,
     sockets: Sockets,
 }
@@ -115,13 +120,13 @@ pub fn ready(run_dir: &Path, asker: &Asker, netns: &Netns) -> Result<Option<Read
     let networks = named(members);
     let Some(home) = networks.first() else { return Ok(None) };
     let directory = Directory::make(run_dir)?;
-    let control = directory.reach(home)?;
+    let (control, started) = directory.reach(home)?;
     let conf = files::asked(host, &files::of_host());
     let upstreams = upstreams(members, host, &conf);
     let sockets = sockets(netns, &upstreams)?;
     let ndots = conf.ndots().is_some_and(|dots| dots > 0);
     let join = Join { id: id.clone(), networks, upstreams, ndots, listeners: 0, container: 0, host: 0, process: false };
-    Ok(Some(Ready { control, join, sockets }))
+    Ok(Some(Ready { control, started, join, sockets }))
 }
 
 /// Sockets inside, with port 53 led to them, and those outside.
@@ -141,20 +146,42 @@ impl Ready {
     /// # Errors
     /// Of the ledger, of files, and of the resolver.
     pub fn join(self, engine: &Engine, process: BorrowedFd<'_>) -> Result<(), EngineError> {
+        let (home, started) = self.hand_over(engine, process)?;
+        if started {
+            mend_others(engine, &home);
+        }
+        Ok(())
+    }
+
+    /// The network whose resolver serves it now, and whether that was started for it.
+    fn hand_over(self, engine: &Engine, process: BorrowedFd<'_>) -> Result<(String, bool), EngineError> {
         let directory = Directory::make(engine.state.run_dir())?;
         directory.publish(engine, &self.join.networks)?;
         let mut sockets = self.sockets;
         let process = process.try_clone_to_owned().map_err(|e| EngineError::io("keep", "a process", e))?;
         sockets.process = Some(process);
-        let (mut control, mut attempts) = (self.control, 0);
+        let home = &self.join.networks[0];
+        let (mut control, mut started, mut attempts) = (self.control, self.started, 0);
         loop {
             match hand_in(&directory, &control, &self.join, &sockets) {
                 Err(EngineError::Resolver(ControlError::Gone { .. })) if attempts < ATTEMPTS => attempts += 1,
-                other => return other,
+                Err(EngineError::Resolver(ControlError::Silent { .. })) if attempts < ATTEMPTS => {
+                    directory.give_up(home)?;
+                    attempts += 1;
+                }
+                Err(error) => return Err(error),
+                Ok(()) => return Ok((home.clone(), started)),
             }
-            control = directory.reach(&self.join.networks[0])?;
+            let (another, is_new) = directory.reach(home)?;
+            (control, started) = (another, started || is_new);
         }
     }
+}
+
+/// Nobody answered on this network: if somebody has, and was killed, others have nobody any more. Best effort, for theirs is
+/// not what we were asked for.
+fn mend_others(engine: &Engine, network: &str) {
+    let _ = crate::container::mend_names(engine, Some(network));
 }
 
 fn hand_in(directory: &Directory, control: &Control, join: &Join, sockets: &Sockets) -> Result<(), EngineError> {
@@ -177,37 +204,12 @@ pub fn publish(engine: &Engine, networks: &[String]) -> Result<(), EngineError> 
     }
 }
 
-/// To be called when a container has left these networks, or has ended.
+/// Removes the control sockets of resolvers that have ended: who finds them takes them for those of ones that were killed.
 ///
 /// # Errors
-/// As [`publish`].
-pub fn leave(engine: &Engine, networks: &[String]) -> Result<(), EngineError> {
-    publish(engine, networks)
-}
-
-/// Has a running container served as its networks are now: with new sockets, since one of another network may be asked now.
-/// `before` are the networks that it was on.
-///
-/// # Errors
-/// As [`ready`] and [`Ready::join`].
-pub fn rejoin(
-    engine: &Engine,
-    asker: &Asker,
-    before: &[String],
-    netns: &Netns,
-    process: BorrowedFd<'_>,
-) -> Result<(), EngineError> {
-    let now = ready(engine.state.run_dir(), asker, netns)?;
-    let home = now.as_ref().map(|ready| ready.join.networks[0].clone());
-    if let Some(ready) = now {
-        ready.join(engine, process)?;
-    }
-    let Some(directory) = Directory::open(engine.state.run_dir())? else { return Ok(()) };
-    directory.publish_again(engine, before)?;
-    for network in before.iter().filter(|network| Some(*network) != home.as_ref()) {
-        directory.let_go(network, &asker.id);
-    }
-    Ok(())
+/// Of files.
+pub(crate) fn tidy(engine: &Engine) -> Result<(), EngineError> {
+    Directory::open(engine.state.run_dir())?.map_or(Ok(()), |directory| directory.tidy())
 }
 
 /// Removes what there is of a network that is removed. Nobody is on it.

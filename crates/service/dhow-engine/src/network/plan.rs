@@ -30,7 +30,7 @@ pub(crate) fn plan(
     }
     let live = ports.iter().filter(|row| !row.stale && row.mode == NAT && lives(&row.container));
     let table = firewall::table_name(store);
-    Ok(Plan { table, networks: all, ports: live.filter_map(port).collect() })
+    Ok(Plan { table, networks: all, ports: live.filter_map(port).collect(), outside: Default::default() })
 }
 
 fn network(row: &NetworkRow, config: &NetworkConfig) -> Network {
@@ -39,7 +39,7 @@ fn network(row: &NetworkRow, config: &NetworkConfig) -> Network {
         internal: config.internal,
         masquerade: config.masquerades(),
         inter_container: config.inter_container(),
-        unprotected: unprotected(Family::V4) || unprotected(Family::V6),
+        unprotected: [Family::V4, Family::V6].map(unprotected),
         ..Network::new(config.link(&row.id), config.ipam.pools.iter().map(|pool| pool.subnet).collect::<Vec<_>>())
     }
 }
@@ -112,10 +112,10 @@ mod tests {
         assert_eq!(
             told,
             [
-                ("dh-000000000000", 2, false, true, true, false),
-                ("lan0", 1, true, true, false, false),
-                ("dh-000000000000", 1, false, false, true, false),
-                ("dh-000000000000", 1, false, true, true, true),
+                ("dh-000000000000", 2, false, true, true, [false; 2]),
+                ("lan0", 1, true, true, false, [false; 2]),
+                ("dh-000000000000", 1, false, false, true, [false; 2]),
+                ("dh-000000000000", 1, false, true, true, [true, false]),
             ]
         );
     }

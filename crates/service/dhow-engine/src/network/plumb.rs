@@ -4,7 +4,7 @@
 //! container that runs (`network connect`). Undone by [`super::release`], and by the end of the namespace.
 
 use super::config::{Driver, NetworkConfig};
-use super::ensure::{Host, Ready, ensure};
+use super::ensure::{Host, Ready, ensure, set_options};
 use super::lease::{Lease, Leased};
 use super::release;
 use crate::{Engine, EngineError};
@@ -38,7 +38,11 @@ pub(crate) fn connect(engine: &Engine, lease: &Lease, netns: &Netns) -> Result<(
     // A failure in there says itself what was tried.
     netns.with(|| Ok::<_, io::Error>(inside(lease)))??;
     publish(engine, &mut host, lease)?;
-    wait_for_carrier(&mut host.route, &wires)
+    wait_for_carrier(&mut host.route, &wires)?;
+    if lease.untidy {
+        release::send(engine);
+    }
+    Ok(())
 }
 
 /// The wire: both ends in one message. Its name on the host.
@@ -52,12 +56,7 @@ fn wire(host: &mut Socket, one: &Leased, ready: &Ready, netns: &Netns) -> Result
     let name = one.state.veth.clone();
     let kind = Kind::Veth { peer: interface, namespace: Some(netns), mac };
     link::create(host, &New { master: Some(ready.index), up: true, mtu, ..New::named(name.as_str(), kind) })?;
-    if ready.hairpin {
-        link::set_hairpin(host, &name, true)?;
-    }
-    if ready.isolated {
-        link::set_isolated(host, &name, true)?;
-    }
+    set_options(host, &name, ready.hairpin, ready.isolated)?;
     Ok(Some(name))
 }
 
@@ -147,18 +146,16 @@ fn publish(engine: &Engine, host: &mut Host, lease: &Lease) -> Result<(), Engine
     forget_flows(&gone, &lease.ports, &stale.addresses)
 }
 
-/// Flows of UDP that go on would reach whom they reached before.
+/// Flows that go on would reach whom they reached before. Those of TCP to a port that is new have no past.
 pub(super) fn forget_flows(gone: &[Port], new: &[Port], addresses: &[IpAddr]) -> Result<(), EngineError> {
     let datagrams = |port: &&Port| port.protocol() != ports::Protocol::Tcp;
-    let ports: Vec<Port> = gone.iter().chain(new).filter(datagrams).copied().collect();
+    let ports: Vec<Port> = gone.iter().chain(new.iter().filter(datagrams)).copied().collect();
     if ports.is_empty() && addresses.is_empty() {
         return Ok(());
     }
     let mut socket = netfilter()?;
     conntrack::forget_ports(&mut socket, &ports)?;
-    for address in addresses {
-        conntrack::forget_address(&mut socket, *address)?;
-    }
+    conntrack::forget_addresses(&mut socket, addresses)?;
     Ok(())
 }
 

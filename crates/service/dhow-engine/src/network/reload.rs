@@ -1,13 +1,13 @@
 //! `network reload`: what networks need on the host, made anew from the ledger.
 //!
-//! For after somebody flushed nftables, deleted a bridge or turned forwarding off. Connections go on: rules are replaced in
-//! one transaction, and what is as it should be is left alone.
+//! For after somebody flushed nftables, deleted a bridge, turned forwarding off, or killed who answers for names.
+//! Connections go on: rules are replaced in one transaction, and what is as it should be is left alone.
 
 use super::config::{Driver, NetworkConfig};
 use super::endpoint::EndpointState;
-use super::ensure::{Host, current, make, ours, rebuild, still_there};
+use super::ensure::{Host, current, is_empty, make, ours, rebuild, set_options, still_there};
 use crate::{Engine, EngineError};
-use dhow_network::sysctl::Change;
+use dhow_network::sysctl::{self, Change};
 use dhow_network::{NetworkError, link};
 use dhow_state::{EndpointRow, NetworkRow, ObjectKind};
 
@@ -27,21 +27,28 @@ pub struct Reloaded {
 /// Makes all that is missing. Networks that nobody runs on, and that have no bridge now, wait for their first container.
 ///
 /// # Errors
-/// Of the ledger and the kernel; a conflict when somebody else has a bridge's name.
+/// Of the ledger and the kernel; a conflict when somebody else has a bridge's name. What could be put right is, and of
+/// several failures the first is told.
 pub fn reload(engine: &Engine) -> Result<Reloaded, EngineError> {
     let mut host = Host::open(engine)?;
     let mut reloaded = Reloaded::default();
-    for row in engine.state.read(|read| read.networks())? {
-        let config = NetworkConfig::of(&row)?;
-        if config.driver == Driver::Bridge {
-            bridge(engine, &mut host, &row, &config, &mut reloaded)?;
-        }
-    }
+    // The table first: it needs no bridge, and keeps networks apart whatever else cannot be put right.
     let plan = engine.state.read_alone(|read| current(engine, read))?;
-    let found = if plan.networks.is_empty() { Vec::new() } else { host.firewall.inspect(&plan)? };
+    let found = if is_empty(&plan) { Vec::new() } else { host.firewall.inspect(&plan)? };
     reloaded.differences = found.iter().map(ToString::to_string).collect();
-    rebuild(engine, &mut host.firewall)?;
-    Ok(reloaded)
+    if !found.is_empty() || is_empty(&plan) {
+        rebuild(engine, &mut host.firewall)?;
+    }
+    let mut failed = None;
+    for row in engine.state.read(|read| read.networks())? {
+        let done = NetworkConfig::of(&row).and_then(|config| match config.driver {
+            Driver::Bridge => bridge(engine, &mut host, &row, &config, &mut reloaded),
+            _ => Ok(()),
+        });
+        failed = failed.or(done.err());
+    }
+    let names = crate::container::mend_names(engine, None).and_then(|()| super::names::tidy(engine));
+    failed.or(names.err()).map_or(Ok(reloaded), Err)
 }
 
 fn bridge(
@@ -64,9 +71,11 @@ fn bridge(
         Err(EngineError::NoSuchNetwork(_)) => return Ok(()),
         other => other?,
     }
-    let index = make(host, row, config, &name, &mut reloaded.changes)?;
+    let index = make(engine, host, row, config, &name, &mut reloaded.changes)?;
+    let hairpin = sysctl::bridges_call_the_firewall_here()?;
     for veth in endpoints.iter().filter_map(veth) {
         if rewire(host, &veth, index)? {
+            set_options(&mut host.route, &veth, hairpin, !config.inter_container())?;
             reloaded.wires.push(veth);
         }
     }

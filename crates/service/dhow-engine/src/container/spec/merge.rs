@@ -8,6 +8,7 @@ use super::host::Host;
 use super::{capabilities, invalid, logging, mounts, paths, resources};
 use crate::EngineError;
 use crate::container::request::{Config, CreateRequest, HostConfig, Namespace, RestartPolicy};
+use crate::network::names::files;
 use dhow_spec::image_config::RunConfig;
 use dhow_spec::{ImageConfig, change};
 
@@ -37,6 +38,7 @@ pub fn merge(request: &CreateRequest, image: Option<&ImageConfig>, host: &Host) 
     check_modes(&config, &options).map_err(invalid)?;
     check_config(&mut config).map_err(invalid)?;
     check_options(&mut options, host, &mut warnings)?;
+    files::check(&config, &options).map_err(invalid)?;
     if options.network == Namespace::Host && !options.ports.is_empty() {
         warnings.push("Published ports are discarded when using host network mode".to_owned());
     }

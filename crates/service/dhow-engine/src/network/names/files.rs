@@ -14,7 +14,7 @@
 
 use super::Member;
 use crate::EngineError;
-use crate::container::request::HostConfig;
+use crate::container::request::{Config, HostConfig};
 use dhow_network::resolver::resolv_conf::{self, Nameserver, ResolvConf};
 use dhow_spec::Digest;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -83,6 +83,35 @@ pub(crate) fn resolv_conf(host: &HostConfig, of_host: &ResolvConf, members: &[Me
         }
     }
     conf.to_string()
+}
+
+/// Refuses what would be more than one word of a line. Who asks need not be who runs dhow: a compose file, a client of the API.
+pub(crate) fn check(config: &Config, host: &HostConfig) -> Result<(), String> {
+    let names = [("hostname", &config.hostname), ("domainname", &config.domainname)];
+    for (what, name) in names.into_iter().filter_map(|(what, name)| Some((what, name.as_ref()?))) {
+        if !name.is_empty() && !is_word(name) {
+            return Err(format!("invalid {what} format: {name:?}"));
+        }
+    }
+    for (what, words) in [("domain", &host.dns_search), ("DNS option", &host.dns_options)] {
+        if let Some(word) = words.iter().find(|word| !is_word(word)) {
+            return Err(format!("{word:?} is not a valid {what}"));
+        }
+    }
+    for entry in &host.extra_hosts {
+        let right = entry.split_once(':').is_some_and(|(name, address)| {
+            is_word(name) && (address == HOST_GATEWAY || address.parse::<IpAddr>().is_ok())
+        });
+        if !right {
+            return Err(format!("bad format for add-host: {entry:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// Something without spaces or what no terminal shows.
+pub(crate) fn is_word(text: &str) -> bool {
+    !text.is_empty() && !text.chars().any(|c| c.is_whitespace() || c.is_control())
 }
 
 /// The lines of `--add-host`. `host-gateway` is the address of the host on the preferred network that has one.
@@ -223,6 +252,32 @@ mod tests {
         assert!(extra(&wanted, &[], true).unwrap().ends_with("127.0.0.1\tme\n"));
         let refused = extra(&wanted, &[], false).unwrap_err();
         assert_eq!(refused.to_string(), "unable to derive the IP value for host-gateway");
+    }
+
+    #[test]
+    fn what_is_more_than_a_word_is_refused() {
+        let named = |hostname: &str| Config { hostname: Some(hostname.to_owned()), ..Config::default() };
+        let host = HostConfig::default();
+        assert!(check(&named("web"), &host).is_ok() && check(&named(""), &host).is_ok());
+        for wrong in ["w x", "w\n1.1.1.1 x", "\u{7f}", "w\tx"] {
+            assert!(check(&named(wrong), &host).is_err(), "{wrong:?}");
+            let config = Config { domainname: Some(wrong.to_owned()), ..Config::default() };
+            assert!(check(&config, &host).is_err(), "{wrong:?}");
+            let list = vec![format!("{wrong}:1.2.3.4")];
+            for host in [
+                HostConfig { dns_search: list.clone(), ..HostConfig::default() },
+                HostConfig { dns_options: list.clone(), ..HostConfig::default() },
+                HostConfig { extra_hosts: list.clone(), ..HostConfig::default() },
+            ] {
+                assert!(check(&Config::default(), &host).is_err(), "{wrong:?}");
+            }
+        }
+        let added = |entry: &str| HostConfig { extra_hosts: vec![entry.to_owned()], ..HostConfig::default() };
+        for (entry, right) in
+            [("a:1.2.3.4", true), ("a:fd00::1", true), ("a:host-gateway", true), ("a:1.2.3.4 b", false), ("a", false)]
+        {
+            assert_eq!(check(&Config::default(), &added(entry)).is_ok(), right, "{entry}");
+        }
     }
 
     #[test]

@@ -13,14 +13,18 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 /// Its name in the run directory of the store; the keeper knows it, too.
 pub(super) const NAME: &str = "networks";
 const LOCK: &str = "lock";
+const CHANGE: &str = "change";
 /// The words that make this program a resolver.
 pub(crate) const RESOLVE: [&str; 2] = ["internal", "resolve"];
 /// Commands that may wait for a resolver to listen to them.
 const BACKLOG: i32 = 128;
+/// How long one that is there may take for an easy answer.
+const MOMENT: Duration = Duration::from_secs(1);
 /// How directories are opened.
 const OPEN: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 
@@ -62,11 +66,20 @@ impl Directory {
 
     /// Runs this while nobody else writes zones or starts a resolver.
     fn locked<T>(&self, work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
+        self.under(LOCK, work)
+    }
+
+    /// Runs this while nobody else has a running container served anew.
+    pub(super) fn changing<T>(&self, work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
+        self.under(CHANGE, work)
+    }
+
+    fn under<T>(&self, lock: &str, work: impl FnOnce() -> Result<T, EngineError>) -> Result<T, EngineError> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::openat(&self.fd, LOCK, flags, Mode::RUSR | Mode::WUSR);
-        let file = file.map_err(self.failed("open", LOCK))?;
+        let file = rustix::fs::openat(&self.fd, lock, flags, Mode::RUSR | Mode::WUSR);
+        let file = file.map_err(self.failed("open", lock))?;
         let _held = Locked::acquire(file.as_fd(), Share::Exclusive, Wait::Block)
-            .map_err(|e| EngineError::io("lock", self.path.join(LOCK).display(), e))?;
+            .map_err(|e| EngineError::io("lock", self.path.join(lock).display(), e))?;
         work()
     }
 
@@ -126,14 +139,14 @@ impl Directory {
             .map_err(|e| EngineError::io("connect to the resolver of", network, e))
     }
 
-    /// A connection with a network's resolver, which is started where there is none.
-    pub(super) fn reach(&self, network: &str) -> Result<Control, EngineError> {
+    /// A connection with a network's resolver, which is started where there is none; whether it was.
+    pub(super) fn reach(&self, network: &str) -> Result<(Control, bool), EngineError> {
         if let Some(control) = self.connect(network)? {
-            return Ok(control);
+            return Ok((control, false));
         }
         self.locked(|| match self.connect(network)? {
-            Some(control) => Ok(control),
-            None => self.start(network),
+            Some(control) => Ok((control, false)),
+            None => self.start(network).map(|control| (control, true)),
         })
     }
 
@@ -166,6 +179,37 @@ impl Directory {
         rustix::fs::chmodat(&self.fd, &begun, Mode::RUSR | Mode::WUSR, AtFlags::empty())?;
         rustix::net::listen(&socket, BACKLOG)?;
         Ok(socket)
+    }
+
+    /// Takes the place from a resolver that does not answer: the next who needs one starts another. Should it ever go on, it
+    /// has nobody left to serve, and ends.
+    pub(super) fn give_up(&self, network: &str) -> Result<(), EngineError> {
+        self.locked(|| {
+            // Another who waited in vain may have been faster.
+            let answers = self
+                .connect(network)?
+                .is_some_and(|control| control.set_patience(MOMENT).is_ok() && control.status().is_ok());
+            if !answers {
+                let _ = rustix::fs::unlinkat(&self.fd, format!("{network}.sock"), AtFlags::empty());
+            }
+            Ok(())
+        })
+    }
+
+    /// Removes the sockets that nobody listens at.
+    pub(super) fn tidy(&self) -> Result<(), EngineError> {
+        self.locked(|| {
+            let entries = rustix::fs::Dir::read_from(&self.fd).map_err(self.failed("read", ""))?;
+            for entry in entries.flatten() {
+                let network = entry.file_name().to_str().ok().and_then(|name| name.strip_suffix(".sock"));
+                if let Some(network) = network
+                    && matches!(self.connect(network), Ok(None))
+                {
+                    let _ = rustix::fs::unlinkat(&self.fd, entry.file_name(), AtFlags::empty());
+                }
+            }
+            Ok(())
+        })
     }
 
     /// Tells a network's resolver that a container has left; one that is not there serves nobody.

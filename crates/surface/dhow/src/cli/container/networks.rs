@@ -200,3 +200,71 @@ pub(super) fn lines(container: &Container) -> Vec<(String, SocketAddr)> {
     });
     lines.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::document::tests::container;
+    use super::*;
+    use dhow_engine::container::request::{EndpointConfig, Publish};
+    use dhow_network::ports::Protocol;
+    use dhow_runtime::status::Status;
+
+    fn port(from: &str, to: u16) -> Port {
+        let from: SocketAddr = from.parse().unwrap();
+        let address = if from.is_ipv4() { "172.17.0.2" } else { "fd00::2" };
+        let to = SocketAddr::new(address.parse().unwrap(), to);
+        Port::new(Protocol::Tcp, from.ip(), from.port(), to).unwrap()
+    }
+
+    fn published() -> Container {
+        let mut container = container();
+        container.status = Status::Running;
+        container.host.network = Namespace::Networks;
+        container.host.networks = vec![EndpointConfig::on("front")];
+        container.host.ports = vec![
+            Publish { port: 80, protocol: Protocol::Tcp, address: None, host: Some((8080, 8080)) },
+            Publish { port: 80, protocol: Protocol::Tcp, address: None, host: None },
+            Publish { port: 81, protocol: Protocol::Udp, address: "::1".parse().ok(), host: Some((1, 3)) },
+        ];
+        container.config.exposed_ports = ["7/udp", "8/udp", "80/tcp", "nonsense"].map(str::to_owned).into();
+        container.ports = vec![
+            port("0.0.0.0:8080", 80),
+            port("[::]:8080", 80),
+            port("0.0.0.0:9000", 9000),
+            port("0.0.0.0:9001", 9001),
+            port("127.0.0.1:9003", 9003),
+            port("0.0.0.0:9003", 9003),
+        ];
+        container
+    }
+
+    #[test]
+    fn the_column_is_docker_s() {
+        assert_eq!(
+            column(&published()),
+            "0.0.0.0:9000-9001->9000-9001/tcp, 7-8/udp, 0.0.0.0:9003->9003/tcp, 127.0.0.1:9003->9003/tcp, \
+             0.0.0.0:8080->80/tcp, [::]:8080->80/tcp"
+        );
+        let mut ended = published();
+        ended.status = Status::Exited;
+        assert_eq!(column(&ended), "");
+        assert_eq!(column(&container()), "");
+    }
+
+    #[test]
+    fn what_was_asked_for_and_what_there_is() {
+        let container = published();
+        assert_eq!(mode(&container.host), "front");
+        let asked = bindings(&container.host);
+        assert_eq!(asked["80/tcp"][0], json!({"HostIp": "", "HostPort": "8080"}));
+        assert_eq!(asked["80/tcp"][1]["HostPort"], "");
+        assert_eq!(asked["81/udp"][0], json!({"HostIp": "::1", "HostPort": "1-3"}));
+        let shown = ports(&container);
+        assert_eq!(shown["80/tcp"][1], json!({"HostIp": "::", "HostPort": "8080"}));
+        assert!(shown["7/udp"].is_null());
+        assert_eq!(lines(&container)[0], ("80/tcp".to_owned(), "0.0.0.0:8080".parse().unwrap()));
+        assert!(numbers(&container, true).contains(&(8080, "tcp".to_owned())));
+        assert!(!numbers(&container, true).contains(&(80, "tcp".to_owned())));
+        assert!(numbers(&container, false).contains(&(7, "udp".to_owned())));
+    }
+}

@@ -1,9 +1,12 @@
-//! `internal release all`: what is sent to have the kernel forget the networks of containers that have ended.
+//! `internal release all`: what is sent to have the kernel forget the networks of containers that have ended,
+//! those among them of which nobody saw it.
 
 use crate::cli::{Ended, Globals};
-use dhow_engine::network;
+use dhow_engine::{container, network};
 
 pub(super) fn run(globals: &Globals) -> Ended {
-    network::release(&globals.engine_plain()?)?;
+    let engine = globals.engine_plain()?;
+    container::settle_unseen(&engine)?;
+    network::release(&engine)?;
     Ok(0)
 }

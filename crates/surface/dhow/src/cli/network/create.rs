@@ -75,8 +75,10 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     let created = network::create(&engine, &request)?;
     if !created.changes.is_empty() {
         let changes: Vec<_> = created.changes.iter().map(ToString::to_string).collect();
+        let forwards = created.changes.iter().any(|change| change.parameter.contains("forward"));
+        let alone = if forwards { "; between its other links it forwards nothing, as before" } else { "" };
         // Where standard error is gone there is nobody to tell.
-        let _ = writeln!(std::io::stderr(), "Kernel settings of this host were changed: {}", changes.join(", "));
+        let _ = writeln!(std::io::stderr(), "Kernel settings of this host were changed: {}{alone}", changes.join(", "));
     }
     parse::print(&format!("{}\n", created.id))
 }
