@@ -227,8 +227,7 @@ fn change(socket: &mut Socket, generation: u32, edits: &[Edit]) -> Result<(), Ne
             Change::Delete(_) => "remove our rule from",
             Change::Insert { .. } => "add our rule to",
         };
-        let object = format!("{} {} {}", edit.layer.name(), edit.table, edit.chain);
-        transaction.push(operation, &object, encode::edit(edit));
+        transaction.push(operation, &edit.place(), encode::edit(edit));
     }
     transaction.commit(socket)
 }

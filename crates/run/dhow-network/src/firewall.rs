@@ -85,6 +85,11 @@ impl Firewall {
         Firewall { socket, table: table.into() }
     }
 
+    /// The name of the table.
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
     /// For what has to do with others' tables.
     pub(crate) fn parts(&mut self) -> (&mut Socket, &str) {
         (&mut self.socket, &self.table)

@@ -21,6 +21,13 @@ pub struct Edit {
     pub change: Change,
 }
 
+impl Edit {
+    /// Where, as nft calls it.
+    pub fn place(&self) -> String {
+        format!("chain {} of table {} {}", self.chain, self.layer.name(), self.table)
+    }
+}
+
 /// What is changed in a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
