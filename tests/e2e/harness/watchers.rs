@@ -34,8 +34,8 @@ impl Containers {
                 let _ = kill(*pid, signal);
             }
         }
-        // Gone, or waiting to be reaped: before that, its descriptors may still be on their way to be closed, and locks with
-        // them.
+        // Gone, or waiting to be reaped: only then all its descriptors are closed, and the locks among them free. (It has
+        // no words any more well before that, and a keeper's netlink sockets take a while to close.)
         let lives = |pid: &Pid| {
             let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
