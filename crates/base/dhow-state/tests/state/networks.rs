@@ -98,7 +98,7 @@ fn an_endpoint_needs_both_and_keeps_the_network_until_its_container_goes() {
     assert!(write(&state, |w| w.set_endpoint_state(&id(1), &id(1), Some("{\"a\":1}"))).unwrap());
     assert!(!write(&state, |w| w.set_endpoint_state(&id(1), &id(9), None)).unwrap());
     let given = EndpointRow { state: Some("{\"a\":1}".to_owned()), ..endpoint(1, 1) };
-    assert_eq!(state.read(|r| r.endpoints_of_container(&id(1))).unwrap(), [given.clone()]);
+    assert_eq!(state.read(|r| r.endpoints_of_container(&id(1))).unwrap(), std::slice::from_ref(&given));
     assert_eq!(state.read(|r| r.endpoint(&id(1), &id(1))).unwrap(), Some(given.clone()));
     assert_eq!(state.read(|r| r.endpoints_of_network(&id(1))).unwrap(), [given.clone(), endpoint(2, 1)]);
     assert_eq!(state.read(|r| r.endpoints()).unwrap(), [given, endpoint(2, 1)]);
