@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -389,4 +390,57 @@ fn a_firewall_that_is_flushed_is_there_again() {
     });
     run(Command::new("nft").args(["delete", "table", "inet", table])).ok();
     eventually("the table is back", is_whole);
+}
+
+/// Whoever is killed while he connects or disconnects, the container's names are answered.
+#[test]
+fn names_survive_whoever_changes_networks() {
+    let box_ = Containers::new();
+    box_.dhow(&["network", "create", "shop"]).ok();
+    box_.dhow(&["network", "create", "back"]).ok();
+    sleeping(&box_, "web", &["--network", "name=shop,gw-priority=0"]);
+    sleeping(&box_, "db", &["--network", "shop"]);
+    let db = addresses(&box_, "db", "shop");
+    for round in 0..24 {
+        let words = match round % 2 {
+            // It becomes the preferred one: another resolver is to serve it.
+            0 => vec!["network", "connect", "--gw-priority", "9", "back", "web"],
+            _ => vec!["network", "disconnect", "back", "web"],
+        };
+        let mut command = box_.command(&words);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(round * 7 % 40));
+        let _ = child.kill();
+        child.wait().unwrap();
+        assert_eq!(found(&box_, "web", "db"), db, "after {round}");
+    }
+    box_.dhow(&["network", "disconnect", "back", "web"]);
+    assert_eq!(found(&box_, "web", "db"), db);
+    box_.dhow(&["network", "rm", "back"]).ok();
+    assert_eq!(found(&box_, "web", "db"), db);
+}
+
+/// `system upgrade`: who answers for names is the new program, too.
+#[test]
+fn another_program_answers() {
+    let box_ = Containers::new();
+    let copy = box_.folder().join("copy");
+    let this = box_.command::<&str>(&[]).get_program().to_owned();
+    std::fs::copy(&this, &copy).unwrap();
+    let old = |words: &[&str]| {
+        let mut command = Command::new(&copy);
+        command.args(box_.command(words).get_args()).env_remove("DHOW_ROOT").env_remove("DHOW_RUNROOT");
+        run(&mut command).ok()
+    };
+    old(&["network", "create", "shop"]);
+    for name in ["web", "db"] {
+        old(&["run", "-d", "--name", name, "--network", "shop", "box", "sleep", "1000"]);
+    }
+    let program = |pid: &Pid| std::fs::metadata(format!("/proc/{pid}/exe")).map(|meta| meta.ino()).unwrap_or_default();
+    let (new, before) = (std::fs::metadata(this).unwrap().ino(), resolvers(&box_));
+    assert!(before.len() == 1 && program(&before[0]) != new);
+    box_.dhow(&["system", "upgrade"]).ok();
+    assert_eq!(found(&box_, "web", "db"), addresses(&box_, "db", "shop"));
+    eventually("it is the new program", || matches!(resolvers(&box_)[..], [pid] if program(&pid) == new));
+    assert_eq!(found(&box_, "db", "web"), addresses(&box_, "web", "shop"));
 }

@@ -25,3 +25,4 @@ pub mod shared;
 pub mod signal;
 pub mod terminal;
 pub mod tree;
+pub mod xtables;

@@ -10,6 +10,7 @@ use crate::netlink::{Attributes, Message, Received, Socket, flag};
 use crate::ports::{Port, Protocol};
 use crate::subnet::{Family, from_octets, octets};
 use rustix::io::Errno;
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 /// Messages: the subsystem in the upper byte.
@@ -78,15 +79,22 @@ pub fn forget_ports(socket: &mut Socket, ports: &[Port]) -> Result<usize, Networ
     Ok(forgotten)
 }
 
-/// Forgets all flows that an address has a part in, and tells how many. To be called when its owner has ended, before it
-/// gets the next one.
+/// Forgets all flows that any of these addresses has a part in, and tells how many. To be called when their owners have
+/// ended, before they get the next ones. The kernel goes through its whole table once for each family.
 ///
 /// # Errors
 /// As [`forget_ports`].
-pub fn forget_address(socket: &mut Socket, address: IpAddr) -> Result<usize, NetworkError> {
-    let part = |direction: &Direction| direction.source == address || direction.destination == address;
+pub fn forget_addresses(socket: &mut Socket, addresses: &[IpAddr]) -> Result<usize, NetworkError> {
+    let addresses: HashSet<IpAddr> = addresses.iter().copied().collect();
+    let part = |one: &Direction| addresses.contains(&one.source) || addresses.contains(&one.destination);
     let concerns = |flow: &Flow| part(&flow.original) || part(&flow.reply);
-    forget(socket, Family::of(address), None, concerns)
+    let mut forgotten = 0;
+    for family in [Family::V4, Family::V6] {
+        if addresses.iter().any(|address| Family::of(*address) == family) {
+            forgotten += forget(socket, family, None, concerns)?;
+        }
+    }
+    Ok(forgotten)
 }
 
 fn forget(

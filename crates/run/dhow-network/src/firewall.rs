@@ -27,7 +27,7 @@
 //! let subnet = "172.18.0.0/16".parse().unwrap();
 //! let port = Port::new(Protocol::Tcp, "0.0.0.0".parse().unwrap(), 8080, "172.18.0.2:80".parse().unwrap()).unwrap();
 //! let networks = vec![Network::new("dhow0", [subnet])];
-//! let plan = Plan { table: "dhow-0123abcd".to_owned(), networks, ports: vec![port], closed: [false; 2] };
+//! let plan = Plan { table: "dhow-0123abcd".to_owned(), networks, ports: vec![port], outside: Default::default() };
 //! let text = plan.ruleset().to_string();
 //! assert!(text.contains("tcp . 8080 : 172.18.0.2 . 80"));
 //! assert!(text.contains("ip saddr 172.18.0.0/16 oifname != \"dhow0\" masquerade"));
@@ -46,13 +46,14 @@ pub use plan::{Network, Plan};
 pub use ruleset::Ruleset;
 pub use watch::Watch;
 
+pub(crate) use encode::{expression, kind};
+pub(crate) use transaction::Transaction;
+
 use crate::NetworkError;
 use crate::netlink::{Failure, Protocol, Socket};
 use crate::ports::Port;
-use encode::kind;
 use rustix::io::Errno;
 use std::net::IpAddr;
-use transaction::Transaction;
 
 /// The table of a store: `dhow-` and the first 8 digits of the store's id.
 pub fn table_name(store: &str) -> String {
@@ -82,6 +83,16 @@ impl Firewall {
     /// As [`Firewall::open`], in the namespace that this socket was opened in ([`crate::netns::Netns::netfilter`]).
     pub fn on(socket: Socket, table: impl Into<String>) -> Firewall {
         Firewall { socket, table: table.into() }
+    }
+
+    /// The name of the table.
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// For what has to do with others' tables.
+    pub(crate) fn parts(&mut self) -> (&mut Socket, &str) {
+        (&mut self.socket, &self.table)
     }
 
     /// Makes the table as the plan says, in place of what is there.
@@ -222,6 +233,14 @@ impl Firewall {
     /// What the kernel says.
     pub fn knows(&mut self, bridge: &str) -> Result<bool, NetworkError> {
         inspect::has_bridge(&mut self.socket, &self.table, bridge)
+    }
+
+    /// The same of any rules of ours.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn compare(&mut self, ruleset: &Ruleset) -> Result<Vec<Difference>, NetworkError> {
+        inspect::compare(&mut self.socket, &self.table, ruleset)
     }
 
     /// What differs from the plan; nothing: it is as it should be.

@@ -9,6 +9,7 @@
 //! - a **bridge** is the switch of a network on the host; a **veth** is the wire from it to a container's `eth0`;
 //! - a **subnet** ([`Subnet`]) is a block of addresses; **ipam** decides who gets which, from what the caller knows;
 //! - a **plan** ([`firewall::Plan`]) is the whole of our nftables table, as a value that can be printed;
+//! - **beside** our table are those of others ([`beside`]), which may drop what ours accepts;
 //! - a **published port** is an element of a map in that table: host address and port to container address and port.
 //!
 //! # Lifecycle of a network and of a container on it
@@ -21,6 +22,7 @@
 //! ```
 
 pub mod address;
+pub mod beside;
 pub mod conntrack;
 pub mod error;
 pub mod firewall;

@@ -8,25 +8,25 @@ use crate::netlink::{Message, flag};
 use crate::subnet::{Family, octets};
 
 /// The kinds of messages: the subsystem in the upper byte.
-pub(super) mod kind {
+pub(crate) mod kind {
     const NF_TABLES: u16 = 10 << 8;
-    pub(in super::super) const NEW_TABLE: u16 = NF_TABLES;
-    pub(in super::super) const GET_TABLE: u16 = NF_TABLES | 1;
-    pub(in super::super) const DEL_TABLE: u16 = NF_TABLES | 2;
-    pub(in super::super) const NEW_CHAIN: u16 = NF_TABLES | 3;
-    pub(in super::super) const GET_CHAIN: u16 = NF_TABLES | 4;
-    pub(in super::super) const DEL_CHAIN: u16 = NF_TABLES | 5;
-    pub(in super::super) const NEW_RULE: u16 = NF_TABLES | 6;
-    pub(in super::super) const GET_RULE: u16 = NF_TABLES | 7;
-    pub(in super::super) const DEL_RULE: u16 = NF_TABLES | 8;
-    pub(in super::super) const NEW_SET: u16 = NF_TABLES | 9;
-    pub(in super::super) const GET_SET: u16 = NF_TABLES | 10;
-    pub(in super::super) const DEL_SET: u16 = NF_TABLES | 11;
-    pub(in super::super) const NEW_ELEMENT: u16 = NF_TABLES | 12;
-    pub(in super::super) const GET_ELEMENT: u16 = NF_TABLES | 13;
-    pub(in super::super) const DEL_ELEMENT: u16 = NF_TABLES | 14;
-    pub(in super::super) const NEW_GENERATION: u16 = NF_TABLES | 15;
-    pub(in super::super) const GET_GENERATION: u16 = NF_TABLES | 16;
+    pub(crate) const NEW_TABLE: u16 = NF_TABLES;
+    pub(crate) const GET_TABLE: u16 = NF_TABLES | 1;
+    pub(crate) const DEL_TABLE: u16 = NF_TABLES | 2;
+    pub(crate) const NEW_CHAIN: u16 = NF_TABLES | 3;
+    pub(crate) const GET_CHAIN: u16 = NF_TABLES | 4;
+    pub(crate) const DEL_CHAIN: u16 = NF_TABLES | 5;
+    pub(crate) const NEW_RULE: u16 = NF_TABLES | 6;
+    pub(crate) const GET_RULE: u16 = NF_TABLES | 7;
+    pub(crate) const DEL_RULE: u16 = NF_TABLES | 8;
+    pub(crate) const NEW_SET: u16 = NF_TABLES | 9;
+    pub(crate) const GET_SET: u16 = NF_TABLES | 10;
+    pub(crate) const DEL_SET: u16 = NF_TABLES | 11;
+    pub(crate) const NEW_ELEMENT: u16 = NF_TABLES | 12;
+    pub(crate) const GET_ELEMENT: u16 = NF_TABLES | 13;
+    pub(crate) const DEL_ELEMENT: u16 = NF_TABLES | 14;
+    pub(crate) const NEW_GENERATION: u16 = NF_TABLES | 15;
+    pub(crate) const GET_GENERATION: u16 = NF_TABLES | 16;
 }
 
 /// `struct nfgenmsg` for the family `inet` (1).
@@ -193,7 +193,8 @@ pub(super) fn expressions(list: &mut Message, rule: &Rule) {
     encode_action(list, &rule.action);
 }
 
-fn expression(list: &mut Message, name: &str, fill: impl FnOnce(&mut Message)) {
+/// One expression of a rule: its name and its data.
+pub(crate) fn expression(list: &mut Message, name: &str, fill: impl FnOnce(&mut Message)) {
     list.nest(LIST, |one| {
         one.text(1, name);
         one.nest(2, fill);

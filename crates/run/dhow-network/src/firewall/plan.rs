@@ -18,9 +18,9 @@ pub struct Plan {
     pub networks: Vec<Network>,
     /// Published ports of running containers.
     pub ports: Vec<Port>,
-    /// Whether the host forwards packets for these networks alone, and not between its other links: IPv4, IPv6.
+    /// Links between which nothing goes, of IPv4 and of IPv6: those of a host that forwards packets for our networks alone.
     #[serde(default)]
-    pub closed: [bool; 2],
+    pub outside: [Vec<String>; 2],
 }
 
 /// A network with a bridge.
@@ -98,28 +98,27 @@ impl Plan {
         Ruleset {
             table: self.table.clone(),
             sets,
-            chains: vec![ports(), self.raw(), prerouting(), output(), self.postrouting(), forward(self.closed)],
+            chains: vec![ports(), self.raw(), prerouting(), output(), self.postrouting(), forward()],
         }
     }
 
-    fn link_sets(&self) -> [Set; 5] {
-        let set = |name, parts: usize, which: fn(&Network) -> bool| Set {
-            name,
-            key: vec![Type::Link; parts],
-            value: Vec::new(),
-            elements: self
-                .networks
-                .iter()
-                .filter(|network| which(network))
-                .map(|network| Element { key: vec![Datum::Link(network.bridge.clone()); parts], value: Vec::new() })
-                .collect(),
+    fn link_sets(&self) -> [Set; 7] {
+        let element =
+            |link: &String, parts: usize| Element { key: vec![Datum::Link(link.clone()); parts], value: Vec::new() };
+        let of = |name, parts: usize, elements| Set { name, key: vec![Type::Link; parts], value: Vec::new(), elements };
+        let set = |name, parts: usize, which: fn(&Network) -> bool| {
+            let networks = self.networks.iter().filter(|network| which(network));
+            of(name, parts, networks.map(|network| element(&network.bridge, parts)).collect())
         };
+        let links = |name, links: &[String]| of(name, 1, links.iter().map(|link| element(link, 1)).collect());
         [
             set(BRIDGES, 1, |_| true),
             set("internal", 1, |network| network.internal),
             set("unprotected4", 1, |network| network.is_unprotected(Family::V4) && !network.internal),
             set("unprotected6", 1, |network| network.is_unprotected(Family::V6) && !network.internal),
             set("together", 2, |network| network.inter_container),
+            links("outside4", &self.outside[0]),
+            links("outside6", &self.outside[1]),
         ]
     }
 
@@ -225,9 +224,9 @@ fn output() -> Chain {
 }
 
 /// What goes between links. The rules are the same for any number of networks: who they are about is in the sets.
-fn forward(closed: [bool; 2]) -> Chain {
+fn forward() -> Chain {
     let member = |fields: &[Field], set| Match::Member(fields.to_vec(), set);
-    let mut rules = vec![
+    let rules = vec![
         Rule::new([Match::Established], Action::Accept),
         Rule::new([member(&[Field::In, Field::Out], "together")], Action::Accept),
         Rule::new([member(&[Field::In], "internal")], Action::Drop),
@@ -239,12 +238,14 @@ fn forward(closed: [bool; 2]) -> Chain {
         Rule::new([Match::Family(Family::V4), member(&[Field::Out], "unprotected4")], Action::Accept),
         Rule::new([Match::Family(Family::V6), member(&[Field::Out], "unprotected6")], Action::Accept),
         Rule::new([member(&[Field::Out], "bridges")], Action::Drop),
+        // Whatever is left is neither from nor to our networks.
+        between_outside(Family::V4, "outside4"),
+        between_outside(Family::V6, "outside6"),
     ];
-    // Whatever is left is neither from nor to our networks.
-    for (family, closed) in [(Family::V4, closed[0]), (Family::V6, closed[1])] {
-        if closed {
-            rules.push(Rule::new([Match::Family(family)], Action::Drop));
-        }
-    }
     base("forward", "filter", Hook::Forward, 0, rules)
+}
+
+fn between_outside(family: Family, links: &'static str) -> Rule {
+    let on = |field| Match::Member(vec![field], links);
+    Rule::new([Match::Family(family), on(Field::In), on(Field::Out)], Action::Drop)
 }

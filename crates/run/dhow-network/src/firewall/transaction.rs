@@ -12,7 +12,7 @@ const END: u16 = 0x11;
 const NF_TABLES: [u8; 4] = [0, 0, 0, 10];
 
 /// Changes to be made at once.
-pub(super) struct Transaction {
+pub(crate) struct Transaction {
     messages: Vec<Message>,
     /// What each message after the first is about.
     about: Vec<(&'static str, String)>,
@@ -20,7 +20,7 @@ pub(super) struct Transaction {
 
 impl Transaction {
     /// Begins one; with a generation, it is refused (`ERESTART`) when that is no longer the latest.
-    pub(super) fn begin(generation: Option<u32>) -> Transaction {
+    pub(crate) fn begin(generation: Option<u32>) -> Transaction {
         let mut begin = Message::new(BEGIN, 0).fixed(&NF_TABLES);
         if let Some(generation) = generation {
             begin.number_be(1, generation);
@@ -29,13 +29,13 @@ impl Transaction {
     }
 
     /// Adds a change; the words are for the error.
-    pub(super) fn push(&mut self, operation: &'static str, object: &str, message: Message) {
+    pub(crate) fn push(&mut self, operation: &'static str, object: &str, message: Message) {
         self.messages.push(message);
         self.about.push((operation, object.to_owned()));
     }
 
     /// Makes the changes.
-    pub(super) fn commit(mut self, socket: &mut Socket) -> Result<(), NetworkError> {
+    pub(crate) fn commit(mut self, socket: &mut Socket) -> Result<(), NetworkError> {
         if let Some(last) = self.messages.last_mut() {
             last.flags(flag::ACK);
         }
@@ -51,7 +51,7 @@ impl Transaction {
 }
 
 /// The number of the latest transaction.
-pub(super) fn generation(socket: &mut Socket) -> Result<u32, Failure> {
+pub(crate) fn generation(socket: &mut Socket) -> Result<u32, Failure> {
     let mut found = None;
     socket.exchange(Message::new(kind::GET_GENERATION, 0).fixed(&[0; 4]), |received| {
         if received.kind == kind::NEW_GENERATION {

@@ -1,12 +1,13 @@
-//! Hearing of it when somebody else takes our table apart: `nft flush ruleset` is what a firewall's scripts begin with.
+//! Hearing of it when somebody else takes our table apart: `nft flush ruleset` is what a firewall's scripts begin with. And
+//! of what others do to their own tables, where that keeps our packets from getting through ([`crate::beside`]).
 //!
 //! What we do ourselves is told from that by its form: we delete elements, or the whole table with another in its place in
 //! the same transaction. Elements that somebody else deletes are not noticed; `network reload` puts them back.
 
 use super::encode::{INET, kind};
 use super::inspect::exists;
-use crate::NetworkError;
 use crate::netlink::{Protocol, Received, Socket, group};
+use crate::{NetworkError, beside};
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -55,8 +56,9 @@ impl Watch {
         Ok((Watch { socket, table: table.to_owned(), transaction: Seen::default() }, present))
     }
 
-    /// Hears what there is to hear. Whether the table may not be as it was: somebody took something of it away, or so much
-    /// happened that nobody can tell.
+    /// Hears what there is to hear. Whether things may not be as they were: somebody took something of the table away, or
+    /// a rule of ours out of another table, or another table drops what it let through; or so much happened that nobody can
+    /// tell.
     pub fn hear(&mut self) -> bool {
         let mut harmed = false;
         loop {
@@ -66,6 +68,8 @@ impl Watch {
                     harmed |= std::mem::take(seen).harm();
                 } else if is_about(received, table) {
                     seen.message(received.kind);
+                } else {
+                    harmed |= beside::is_stirred(received, table);
                 }
             });
             match heard {

@@ -1,6 +1,6 @@
-//! Flows of UDP that the kernel remembers.
+//! Flows that the kernel remembers.
 
-use crate::world::{World, ask_udp, plan, port, run, serve_udp, subnet, udp};
+use crate::world::{World, ask, ask_udp, blue, plan, port, run, serve, serve_udp, subnet, udp};
 use dhow_network::conntrack;
 use dhow_network::firewall::Network;
 use dhow_network::ports::Protocol::{Tcp, Udp};
@@ -36,8 +36,30 @@ fn a_client_that_goes_on_sending_reaches_the_new_container() {
     assert_eq!(ask_udp(&client, "192.0.2.1:5353").unwrap(), "new 192.0.2.2");
     serve_udp(&world.outside, "0.0.0.0:7", "outside");
     assert!(ask_udp(&udp(&new), "192.0.2.2:7").unwrap().starts_with("outside"));
-    assert_eq!(conntrack::forget_address(&mut socket, "172.18.0.3".parse().unwrap()).unwrap(), 2);
+    assert_eq!(conntrack::forget_addresses(&mut socket, &["172.18.0.3".parse().unwrap()]).unwrap(), 2);
+    assert_eq!(conntrack::forget_addresses(&mut socket, &[]).unwrap(), 0);
     // What has nothing to do with it is remembered all the while, says the program of others.
     let listed = run(&world.host, "conntrack", &["-L", "-p", "udp"]);
     assert!(listed.contains("dport=99") && !listed.contains("5353"), "{listed}");
+}
+
+/// A connection of which the kernel has not seen the end leads where it led, whatever has become of the port.
+#[test]
+fn a_connection_is_forgotten_with_the_port_that_led_it() {
+    let world = World::new();
+    let network = blue();
+    world.bridge(&network);
+    let container = world.container(&network, 2);
+    serve(&container, "0.0.0.0:80", "web");
+    let was = port(Tcp, "0.0.0.0:8080", "172.18.0.2:80");
+    let mut firewall = world.firewall();
+    firewall.rebuild(&plan(&[network], &[was])).unwrap();
+    assert_eq!(ask(&world.outside, "192.0.2.1:8080").unwrap(), "web 192.0.2.2");
+    assert_eq!(ask(&world.outside, "192.0.2.1:8080").unwrap(), "web 192.0.2.2");
+    let mut socket = world.host.netfilter().unwrap();
+    let other = port(Tcp, "0.0.0.0:8080", "172.18.0.9:80");
+    assert_eq!(conntrack::forget_ports(&mut socket, &[other]).unwrap(), 0, "those that lead elsewhere live on");
+    assert_eq!(conntrack::forget_ports(&mut socket, &[was]).unwrap(), 2);
+    assert_eq!(ask(&world.outside, "192.0.2.1:8080").unwrap(), "web 192.0.2.2");
+    assert_eq!(conntrack::forget_addresses(&mut socket, &["172.18.0.2".parse().unwrap()]).unwrap(), 1);
 }

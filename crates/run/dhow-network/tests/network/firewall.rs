@@ -1,7 +1,7 @@
 //! Our table in the kernel, with nft as the oracle.
 
 use crate::world::{TABLE, blue, is_elsewhere, locked, plan, port, red, run, subnet};
-use dhow_network::firewall::{Difference, Firewall, Network};
+use dhow_network::firewall::{Difference, Firewall, Network, Plan};
 use dhow_network::netlink::{Protocol, Socket, group};
 use dhow_network::netns::Netns;
 use dhow_network::ports::Port;
@@ -9,7 +9,7 @@ use dhow_network::ports::Protocol::{Sctp, Tcp, Udp};
 use dhow_network::{NetworkError, Subnet};
 use proptest::prelude::*;
 
-fn all_kinds() -> dhow_network::firewall::Plan {
+fn all_kinds() -> Plan {
     let unusual = Network {
         masquerade: false,
         inter_container: false,
@@ -24,7 +24,8 @@ fn all_kinds() -> dhow_network::firewall::Plan {
         port(Tcp, "[::]:8080", "[fd00:b::2]:80"),
         port(Tcp, "[2001:db8::1]:8082", "[fd00:b::2]:80"),
     ];
-    plan(&[blue(), red(), locked(), unusual], &ports)
+    let outside = [vec!["eth0".to_owned(), "wlan0".to_owned()], vec!["eth0".to_owned()]];
+    Plan { outside, ..plan(&[blue(), red(), locked(), unusual], &ports) }
 }
 
 #[test]

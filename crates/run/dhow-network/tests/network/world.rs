@@ -153,7 +153,7 @@ pub(crate) fn port(protocol: Protocol, from: &str, to: &str) -> Port {
 }
 
 pub(crate) fn plan(networks: &[Network], ports: &[Port]) -> Plan {
-    Plan { table: TABLE.to_owned(), networks: networks.to_vec(), ports: ports.to_vec(), closed: [false; 2] }
+    Plan { table: TABLE.to_owned(), networks: networks.to_vec(), ports: ports.to_vec(), outside: Default::default() }
 }
 
 /// A server of TCP in a namespace that tells each client who it is, and its own name. It ends with the tests.

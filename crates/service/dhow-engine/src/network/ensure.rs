@@ -3,10 +3,12 @@
 //! Looking costs two questions to the kernel when all is there. A bridge is set up as the last step of its making, so one
 //! that is up is whole, whoever was killed meanwhile.
 
+use super::beside;
 use super::config::{Driver, NetworkConfig, bridge_mac, dummy_name};
 use super::plan::plan;
-use super::subnets;
+use super::{outside, subnets};
 use crate::{Engine, EngineError};
+use dhow_network::beside::Advice;
 use dhow_network::firewall::{self, Firewall, Plan};
 use dhow_network::link::{self, BridgeOptions, Kind, Link, New};
 use dhow_network::netlink::Socket;
@@ -14,7 +16,6 @@ use dhow_network::sysctl::{self, Change, Setting};
 use dhow_network::{Family, NetworkError, address};
 use dhow_state::{NetworkRow, ObjectKind, Read};
 use dhow_sys::process::is_alive;
-use std::path::PathBuf;
 
 /// The host's side of things: sockets to ask and change it by.
 pub(crate) struct Host {
@@ -48,6 +49,8 @@ pub(crate) struct Ready {
     pub(crate) isolated: bool,
     /// Settings of the kernel that were changed for it.
     pub(crate) changes: Vec<Change>,
+    /// What others' firewalls drop of it, when it was just made.
+    pub(crate) advice: Vec<Advice>,
 }
 
 /// Makes what is missing of a network on the host. To be called outside of transactions.
@@ -60,10 +63,12 @@ pub(crate) fn ensure(engine: &Engine, host: &mut Host, row: &NetworkRow) -> Resu
     let name = config.link(&row.id);
     if config.driver == Driver::Macvlan {
         let index = parent(engine, host, row, &name)?;
-        return Ok(Ready { config, index, hairpin: false, isolated: false, changes: Vec::new() });
+        return Ok(Ready { config, index, hairpin: false, isolated: false, changes: Vec::new(), advice: Vec::new() });
     }
     let mut changes = Vec::new();
-    let index = match ours(&mut host.route, row, &name)?.filter(|link| link.up) {
+    let present = ours(&mut host.route, row, &name)?.filter(|link| link.up);
+    let mut is_new = present.is_none();
+    let index = match present {
         Some(link) => link.index,
         None => {
             let lock = engine.state.lock(ObjectKind::Network, &row.id)?;
@@ -75,10 +80,16 @@ pub(crate) fn ensure(engine: &Engine, host: &mut Host, row: &NetworkRow) -> Resu
     };
     if !host.firewall.knows(&name)? {
         rebuild(engine, &mut host.firewall)?;
+        is_new = true;
+    }
+    let advice = if is_new { beside::settle(engine, host)?.advice } else { Vec::new() };
+    if !is_new {
+        beside::glance(engine, host, row, &config)?;
     }
     let hairpin = sysctl::bridges_call_the_firewall_here()?;
     let isolated = !config.inter_container();
-    Ok(Ready { config, index, hairpin, isolated, changes })
+    let advice = advice.into_iter().filter(|advice| advice.bridge == name).collect();
+    Ok(Ready { config, index, hairpin, isolated, changes, advice })
 }
 
 /// What a container's wire needs of its bridge besides.
@@ -186,32 +197,30 @@ fn settings(config: &NetworkConfig, name: &str) -> Result<(), NetworkError> {
 }
 
 /// Has the host forward packets of a family. Where it did not, it does so for our networks alone: our table drops what goes
-/// between its other links, and that is so before the first packet is forwarded. It stays so until the next boot, or until
-/// somebody removes the file that says so.
+/// between the links that it had by then, and that is so before the first packet is forwarded. Links that come later are
+/// somebody's who knows that it forwards.
 fn forward(engine: &Engine, host: &mut Host, family: Family) -> Result<Vec<Change>, EngineError> {
     let setting = Setting::forwarding(family);
     if sysctl::is_so(&setting)? {
         return Ok(Vec::new());
     }
-    let marker = marker(engine, family);
-    std::fs::write(&marker, b"").map_err(|e| EngineError::io("write", marker.display(), e))?;
+    let all: Vec<Link> = link::list(&mut host.route)?
+        .into_iter()
+        .filter(|link| link.name != "lo" && !link.name.starts_with("dv"))
+        .collect();
+    // Bridges are made by who has the host forward, or are made to; what is in one is not seen beside it.
+    let is_outside = |link: &&Link| link.kind.as_deref() != Some("bridge") && link.master.is_none();
+    let outside: Vec<String> = all.iter().filter(is_outside).map(|link| link.name.clone()).collect();
+    outside::write(engine, family, &outside)?;
     rebuild(engine, &mut host.firewall)?;
     let mut changes = Vec::new();
     if family == Family::V6 {
-        // Bridges of ours hear none, so they are left alone.
-        let outside = |link: &Link| !link.name.starts_with("dv") && link.name != "lo";
-        let links = link::list(&mut host.route)?;
-        let links: Vec<_> = links.into_iter().filter(outside).map(|link| link.name).collect();
-        changes.extend(sysctl::keep_router_advertisements(&links)?);
+        // The host's way out may be a bridge of its own. Those of ours hear nothing and are left alone.
+        let names: Vec<String> = all.into_iter().map(|link| link.name).collect();
+        changes.extend(sysctl::keep_router_advertisements(&names)?);
     }
     changes.extend(sysctl::ensure_here(&[setting])?);
     Ok(changes)
-}
-
-/// The file that says that the host forwards packets of a family for our networks alone.
-fn marker(engine: &Engine, family: Family) -> PathBuf {
-    let name = if family == Family::V4 { "forwarding-ipv4" } else { "forwarding-ipv6" };
-    engine.state.run_dir().join(name)
 }
 
 /// The parent of a macvlan: a link of the host that must be there; that of an internal network leads nowhere, and is made.
@@ -241,19 +250,24 @@ fn parent(engine: &Engine, host: &mut Host, row: &NetworkRow, name: &str) -> Res
     Ok(link::index(&mut host.route, name)?)
 }
 
-/// Makes our table anew from the ledger; without networks that need one there is none.
+/// Makes our table anew from the ledger; there is none while nothing needs it.
 ///
 /// # Errors
 /// Of the kernel; nothing is changed then.
 pub(crate) fn rebuild(engine: &Engine, firewall: &mut Firewall) -> Result<(), EngineError> {
     engine.state.read_alone(|read| {
         let plan = current(engine, read)?;
-        match plan.networks.is_empty() {
+        match is_empty(&plan) {
             true => firewall.remove().map(drop)?,
             false => firewall.rebuild(&plan)?,
         }
         Ok(())
     })
+}
+
+/// Whether no table is needed.
+pub(super) fn is_empty(plan: &Plan) -> bool {
+    plan.networks.is_empty() && plan.outside.iter().all(Vec::is_empty)
 }
 
 /// What our table should be.
@@ -271,5 +285,5 @@ pub(super) fn current(engine: &Engine, read: &Read<'_>) -> Result<Plan, EngineEr
     }
     let lives = |id: &str| live.iter().any(|(one, lives)| one == id && *lives);
     let plan = plan(engine.state.store_id(), &read.networks()?, &ports, lives)?;
-    Ok(Plan { closed: [Family::V4, Family::V6].map(|family| marker(engine, family).exists()), ..plan })
+    Ok(Plan { outside: [outside::read(engine, Family::V4)?, outside::read(engine, Family::V6)?], ..plan })
 }

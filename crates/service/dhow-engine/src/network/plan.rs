@@ -30,10 +30,11 @@ pub(crate) fn plan(
     }
     let live = ports.iter().filter(|row| !row.stale && row.mode == NAT && lives(&row.container));
     let table = firewall::table_name(store);
-    Ok(Plan { table, networks: all, ports: live.filter_map(port).collect(), closed: [false; 2] })
+    Ok(Plan { table, networks: all, ports: live.filter_map(port).collect(), outside: Default::default() })
 }
 
-fn network(row: &NetworkRow, config: &NetworkConfig) -> Network {
+/// A network as our table has it.
+pub(super) fn network(row: &NetworkRow, config: &NetworkConfig) -> Network {
     let unprotected = |family| config.gateway_mode(family) == GatewayMode::NatUnprotected;
     Network {
         internal: config.internal,

@@ -155,9 +155,7 @@ pub(super) fn forget_flows(gone: &[Port], new: &[Port], addresses: &[IpAddr]) ->
     }
     let mut socket = netfilter()?;
     conntrack::forget_ports(&mut socket, &ports)?;
-    for address in addresses {
-        conntrack::forget_address(&mut socket, *address)?;
-    }
+    conntrack::forget_addresses(&mut socket, addresses)?;
     Ok(())
 }
 

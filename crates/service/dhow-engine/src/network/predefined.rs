@@ -4,7 +4,7 @@ use super::config::{Driver, Ipam, NetworkConfig, StoredPool, option};
 use super::subnets;
 use crate::{Engine, EngineError};
 use dhow_network::ipam::{self, PoolRequest};
-use dhow_network::{Family, link};
+use dhow_network::{Family, Subnet, link};
 use dhow_spec::Digest;
 use dhow_state::{NetworkRow, Read, Write};
 use std::collections::BTreeMap;
@@ -46,6 +46,12 @@ pub(super) fn make(engine: &Engine, w: &Write<'_>, name: &str) -> Result<Network
     let row = row(engine, name, pools);
     w.insert_network(&row)?;
     Ok(row)
+}
+
+/// What is kept for `bridge` until it has a subnet: people know its gateway as 172.17.0.1.
+pub(super) fn reserved(read: &Read<'_>) -> Result<Option<Subnet>, EngineError> {
+    let first = ipam::default_pools().into_iter().next().map(|pool| pool.base);
+    Ok(if read.network_by_name("bridge")?.is_none() { first } else { None })
 }
 
 fn choose(engine: &Engine, read: &Read<'_>) -> Result<StoredPool, EngineError> {

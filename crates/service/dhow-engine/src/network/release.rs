@@ -66,9 +66,8 @@ pub fn release(engine: &Engine) -> Result<(), EngineError> {
     let mut flows = netfilter()?;
     let ports: Vec<Port> = rows.iter().filter_map(plan::port).chain(strays).collect();
     conntrack::forget_ports(&mut flows, &ports)?;
-    for row in &addresses {
-        conntrack::forget_address(&mut flows, row.address)?;
-    }
+    let owned: Vec<_> = addresses.iter().map(|row| row.address).collect();
+    conntrack::forget_addresses(&mut flows, &owned)?;
     remove_wires(engine, &mut host)?;
     engine.state.write(Durability::Crash, |w| Ok::<_, EngineError>(w.delete_stale(&addresses, &rows)?))
 }

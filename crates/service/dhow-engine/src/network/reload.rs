@@ -3,10 +3,12 @@
 //! For after somebody flushed nftables, deleted a bridge, turned forwarding off, or killed who answers for names.
 //! Connections go on: rules are replaced in one transaction, and what is as it should be is left alone.
 
+use super::beside;
 use super::config::{Driver, NetworkConfig};
 use super::endpoint::EndpointState;
-use super::ensure::{Host, current, make, ours, rebuild, set_options, still_there};
+use super::ensure::{Host, current, is_empty, make, ours, rebuild, set_options, still_there};
 use crate::{Engine, EngineError};
+use dhow_network::beside::{Advice, Edit};
 use dhow_network::sysctl::{self, Change};
 use dhow_network::{NetworkError, link};
 use dhow_state::{EndpointRow, NetworkRow, ObjectKind};
@@ -22,6 +24,10 @@ pub struct Reloaded {
     pub wires: Vec<String>,
     /// Settings of the kernel.
     pub changes: Vec<Change>,
+    /// Rules in others' tables that were put there or taken away: where.
+    pub beside: Vec<String>,
+    /// What others' firewalls drop of our networks, and what would help.
+    pub advice: Vec<Advice>,
 }
 
 /// Makes all that is missing. Networks that nobody runs on, and that have no bridge now, wait for their first container.
@@ -34,9 +40,11 @@ pub fn reload(engine: &Engine) -> Result<Reloaded, EngineError> {
     let mut reloaded = Reloaded::default();
     // The table first: it needs no bridge, and keeps networks apart whatever else cannot be put right.
     let plan = engine.state.read_alone(|read| current(engine, read))?;
-    let found = if plan.networks.is_empty() { Vec::new() } else { host.firewall.inspect(&plan)? };
+    let found = if is_empty(&plan) { Vec::new() } else { host.firewall.inspect(&plan)? };
     reloaded.differences = found.iter().map(ToString::to_string).collect();
-    rebuild(engine, &mut host.firewall)?;
+    if !found.is_empty() || is_empty(&plan) {
+        rebuild(engine, &mut host.firewall)?;
+    }
     let mut failed = None;
     for row in engine.state.read(|read| read.networks())? {
         let done = NetworkConfig::of(&row).and_then(|config| match config.driver {
@@ -44,6 +52,14 @@ pub fn reload(engine: &Engine) -> Result<Reloaded, EngineError> {
             _ => Ok(()),
         });
         failed = failed.or(done.err());
+    }
+    match beside::settle(engine, &mut host) {
+        Ok(settled) => {
+            let mut places: Vec<_> = settled.edits.iter().map(Edit::place).collect();
+            places.dedup();
+            (reloaded.beside, reloaded.advice) = (places, settled.advice);
+        }
+        Err(error) => failed = failed.or(Some(error)),
     }
     let names = crate::container::mend_names(engine, None).and_then(|()| super::names::tidy(engine));
     failed.or(names.err()).map_or(Ok(reloaded), Err)
