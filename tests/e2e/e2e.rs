@@ -17,6 +17,7 @@ mod bad_stores;
 mod crowds;
 mod events;
 mod exec;
+mod hosts;
 mod import;
 mod inspect;
 mod interop;
