@@ -18,6 +18,7 @@ mod beside;
 mod crowds;
 mod events;
 mod exec;
+mod hosts;
 mod import;
 mod inspect;
 mod interop;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::{TcpListener, UdpSocket};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -389,4 +389,32 @@ fn a_firewall_that_is_flushed_is_there_again() {
     });
     run(Command::new("nft").args(["delete", "table", "inet", table])).ok();
     eventually("the table is back", is_whole);
+}
+
+/// Whoever is killed while he connects or disconnects, the container's names are answered.
+#[test]
+fn names_survive_whoever_changes_networks() {
+    let box_ = Containers::new();
+    box_.dhow(&["network", "create", "shop"]).ok();
+    box_.dhow(&["network", "create", "back"]).ok();
+    sleeping(&box_, "web", &["--network", "name=shop,gw-priority=0"]);
+    sleeping(&box_, "db", &["--network", "shop"]);
+    let db = addresses(&box_, "db", "shop");
+    for round in 0..24 {
+        let words = match round % 2 {
+            // It becomes the preferred one: another resolver is to serve it.
+            0 => vec!["network", "connect", "--gw-priority", "9", "back", "web"],
+            _ => vec!["network", "disconnect", "back", "web"],
+        };
+        let mut command = box_.command(&words);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(round * 7 % 40));
+        let _ = child.kill();
+        child.wait().unwrap();
+        assert_eq!(found(&box_, "web", "db"), db, "after {round}");
+    }
+    box_.dhow(&["network", "disconnect", "back", "web"]);
+    assert_eq!(found(&box_, "web", "db"), db);
+    box_.dhow(&["network", "rm", "back"]).ok();
+    assert_eq!(found(&box_, "web", "db"), db);
 }

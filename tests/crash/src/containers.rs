@@ -40,6 +40,10 @@ struct Case {
 
 const RUN: &str = "run -d --init --name cc box sleep 1000";
 const CREATE: &str = "create --init --name cc box sleep 1000";
+/// On a network with names, with a port of the host.
+const RUN_ON: &str = "run -d --init --network lan -p 18080:80 --name cc box sleep 1000";
+const CREATE_ON: &str = "create --init --network lan -p 18080:80 --name cc box sleep 1000";
+const CONNECT: &str = "network connect lan2 cc";
 
 const CASES: &[Case] = &[
     Case { name: "create", setup: &[], command: CREATE },
@@ -60,6 +64,17 @@ const CASES: &[Case] = &[
     Case { name: "talk", setup: &[], command: "run --name cc box talk" },
     Case { name: "talk-detached", setup: &[], command: "run -d --name cc box talk" },
     Case { name: "talk-terminal", setup: &[], command: "run -d -t --log-driver none --name cc box talk" },
+    Case { name: "run-on-network", setup: &[], command: RUN_ON },
+    Case { name: "run-rm-on-network", setup: &[], command: "run --rm --network lan -p 18080:80 --name cc box true" },
+    Case { name: "start-on-network", setup: &[CREATE_ON], command: "start cc" },
+    Case { name: "restart-on-network", setup: &[RUN_ON], command: "restart cc" },
+    Case { name: "stop-on-network", setup: &[RUN_ON], command: "stop cc" },
+    Case { name: "rm-on-network", setup: &[RUN_ON], command: "rm -f cc" },
+    Case { name: "network-connect", setup: &[RUN_ON], command: CONNECT },
+    Case { name: "network-disconnect", setup: &[RUN_ON, CONNECT], command: "network disconnect lan2 cc" },
+    Case { name: "network-create", setup: &[], command: "network create other" },
+    Case { name: "network-rm", setup: &["network create other"], command: "network rm other" },
+    Case { name: "network-reload", setup: &[RUN_ON], command: "network reload" },
     Case { name: "restart-policy", setup: &[], command: "run -d --restart on-failure:2 --name cc box false" },
 ];
 
@@ -209,6 +224,9 @@ impl World {
         }
         empty(&dhow.live)?;
         dhow.run("import {in}/box.tar box")?.or_failed()?;
+        for network in ["lan", "lan2"] {
+            dhow.run(&format!("network create {network}"))?.or_failed()?;
+        }
         let ids = names(&dhow.run_root)?;
         let store_id = ids.into_iter().next().ok_or_else(|| Failure::Usage("the run root is empty".into()))?;
         Ok(World { dhow, store_id })
@@ -354,7 +372,9 @@ impl World {
             if !done.success && !done.errors.contains("No such container") && !done.errors.contains("in progress") {
                 return done.or_violated(when).map(|_| ());
             }
-            let left = self.left()?;
+            self.dhow.run("network rm -f other")?.or_violated(when)?;
+            let mut left = self.left()?;
+            left.extend(self.left_of_networks()?);
             if left.is_empty() && self.state(when)?.is_none() {
                 break;
             }
@@ -399,6 +419,28 @@ impl World {
         for group in self.groups() {
             left.insert(group.display().to_string());
         }
+        Ok(left)
+    }
+
+    /// What the kernel still has of a container on a network, or of a network that has gone.
+    fn left_of_networks(&self) -> Result<BTreeSet<String>, Failure> {
+        let said = |program: &str, words: &[&str]| {
+            let output = std::process::Command::new(program).args(words).output();
+            let output = output.map_err(Failure::io("run", Path::new(program)))?;
+            Ok::<_, Failure>(String::from_utf8_lossy(&output.stdout).into_owned())
+        };
+        let links = said("ip", &["-o", "link"])?;
+        let names = links.lines().filter_map(|line| line.split([':', '@']).nth(1)).map(str::trim);
+        let ours: Vec<&str> = names.filter(|name| name.starts_with("dv") || name.starts_with("dh-")).collect();
+        let listed = self.dhow.run("network ls -q -f driver=bridge")?.output;
+        let bridges: Vec<String> = listed.lines().map(|id| format!("dh-{id}")).collect();
+        let mut left: BTreeSet<String> = ours
+            .into_iter()
+            .filter(|name| !bridges.iter().any(|one| one == name))
+            .map(|name| format!("link {name}"))
+            .collect();
+        let table = said("nft", &["list", "ruleset"])?;
+        left.extend(table.lines().filter(|line| line.contains("18080")).map(|line| format!("port {}", line.trim())));
         Ok(left)
     }
 

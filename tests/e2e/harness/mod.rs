@@ -8,6 +8,7 @@ mod disk;
 mod folder;
 mod host;
 mod images;
+pub(crate) mod networks;
 mod podman;
 mod store;
 mod terminal;

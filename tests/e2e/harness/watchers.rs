@@ -34,9 +34,13 @@ impl Containers {
                 let _ = kill(*pid, signal);
             }
         }
-        // Gone, or waiting to be reaped, which has no words any more.
-        let has_words = |pid: &Pid| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| !words.is_empty());
-        eventually("they are dead", || !pids.iter().any(has_words));
+        // Gone, or waiting to be reaped: only then all its descriptors are closed, and the locks among them free. (It has
+        // no words any more well before that, and a keeper's netlink sockets take a while to close.)
+        let lives = |pid: &Pid| {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+        };
+        eventually("they are dead", || !pids.iter().any(lives));
         pids.len()
     }
 

@@ -235,6 +235,14 @@ impl Firewall {
         inspect::has_bridge(&mut self.socket, &self.table, bridge)
     }
 
+    /// The same of any rules of ours.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub fn compare(&mut self, ruleset: &Ruleset) -> Result<Vec<Difference>, NetworkError> {
+        inspect::compare(&mut self.socket, &self.table, ruleset)
+    }
+
     /// What differs from the plan; nothing: it is as it should be.
     ///
     /// # Errors

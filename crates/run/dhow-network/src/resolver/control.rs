@@ -108,7 +108,7 @@ impl Begin {
 ///
 /// Its descriptors, in order: listening sockets, then sockets for asking others, then perhaps its process. UDP or TCP, IPv4
 /// or IPv6 is seen from each socket itself. As many queries go out at once as there are sockets for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Join {
     /// Its id.
     pub id: String,
@@ -130,6 +130,9 @@ pub struct Join {
     /// could have said so. Its sockets would keep the container's network namespace, and all wires into it, for ever.
     #[serde(default)]
     pub process: bool,
+    /// It is served already, and goes on listening where it does: no listening socket comes along.
+    #[serde(default)]
+    pub keeps: bool,
 }
 
 /// What a resolver answers.
@@ -158,6 +161,9 @@ pub struct Status {
     pub pid: u32,
     /// Containers.
     pub clients: Vec<String>,
+    /// Where each of them listens, in the same order; 0: nowhere.
+    #[serde(default)]
+    pub ports: Vec<u16>,
     /// Networks.
     pub networks: Vec<String>,
     /// Queries that came.
@@ -291,6 +297,7 @@ impl Control {
             container: sockets.container.len(),
             host: sockets.host.len(),
             process: sockets.process.is_some(),
+            keeps: join.keeps && sockets.listeners.is_empty(),
             ..join
         };
         let all = sockets.listeners.iter().chain(&sockets.container).chain(&sockets.host).chain(&sockets.process);

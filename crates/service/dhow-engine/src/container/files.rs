@@ -14,6 +14,7 @@ use crate::{Engine, EngineError};
 use dhow_network::resolver::resolv_conf::{self, ResolvConf};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 /// A longer file is nobody's but its writer's; it is not read any further.
@@ -50,7 +51,7 @@ pub(super) fn write(
 
 /// Writes those of a running container whose networks have changed.
 pub(crate) fn refresh(container: &Container, members: &[Member]) -> Result<(), EngineError> {
-    connected(container, &Host::new(super::unified()), members, put)
+    connected(container, &Host::new(super::unified()), members, replace)
 }
 
 /// Of a container with the host's network, or with none.
@@ -156,7 +157,21 @@ fn read(path: &str) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }
 
-/// In place: the container has this very file mounted.
+/// In place, for the container has this very file mounted, and by one write: whoever is killed leaves no half of it.
+fn replace(path: &Path, content: &str) -> Result<(), EngineError> {
+    let failed = |e| EngineError::io("write", path.display(), e);
+    let mut file = File::options().read(true).write(true).open(path).map_err(failed)?;
+    let mut now = Vec::new();
+    (&mut file).take(2 * LONGEST).read_to_end(&mut now).map_err(failed)?;
+    if now == content.as_bytes() {
+        return Ok(());
+    }
+    // Empty lines in place of what was longer, until they are cut off.
+    let mut bytes = content.as_bytes().to_vec();
+    bytes.resize(bytes.len().max(now.len()), b'\n');
+    file.write_all_at(&bytes, 0).and_then(|()| file.set_len(content.len() as u64)).map_err(failed)
+}
+
 fn put(path: &Path, content: &str) -> Result<(), EngineError> {
     std::fs::write(path, content).map_err(|e| EngineError::io("write", path.display(), e))
 }

@@ -102,17 +102,25 @@ fn is_locked(file: &File, run_dir: &Path) -> Result<bool, EngineError> {
     Ok(locked.map_err(|e| EngineError::io("look at", run_dir.join(LOCK).display(), e))?.is_none())
 }
 
+/// How often one looks who cannot be told.
+const LOOK: Duration = Duration::from_millis(10);
+
 /// Waits until the supervisor of a container whose process has ended, the one in `row`, has written down how, or is gone;
 /// not for the next one, when the container has been started again meanwhile.
 pub(super) fn recorded(engine: &Engine, row: &ContainerRow) -> Result<(), EngineError> {
     let run_dir = engine.state.container_run_dir(&row.id);
     let failed = |e: Errno| EngineError::io("watch", run_dir.display(), e.into());
-    let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).map_err(failed)?;
-    let flags = inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::CLOSE | inotify::WatchFlags::DELETE_SELF;
-    match inotify::add_watch(&watch, &run_dir, flags) {
-        Ok(_) => {}
-        Err(Errno::NOENT) => return Ok(()),
+    let watch = match inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK) {
+        Ok(watch) => Some(watch),
+        // A user may have 128 of them, and a crowd of commands may have more. Then one looks again and again.
+        Err(Errno::MFILE) => None,
         Err(e) => return Err(failed(e)),
+    };
+    let flags = inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::CLOSE | inotify::WatchFlags::DELETE_SELF;
+    match watch.as_ref().map(|watch| inotify::add_watch(watch, &run_dir, flags)) {
+        None | Some(Ok(_)) => {}
+        Some(Err(Errno::NOENT)) => return Ok(()),
+        Some(Err(e)) => return Err(failed(e)),
     }
     let Some(lock) = lock_file(&run_dir)? else { return Ok(()) };
     // The next run has a directory of its own in the same place, and before that comes about the row tells of who makes
@@ -125,7 +133,11 @@ pub(super) fn recorded(engine: &Engine, row: &ContainerRow) -> Result<(), Engine
         if run_dir.join(EXIT).exists() || !is_locked(&lock, &run_dir)? {
             return Ok(());
         }
-        if drain(&watch).map_err(failed)? {
+        let Some(watch) = &watch else {
+            ready(&[], Some(LOOK), &engine.cancel)?;
+            continue;
+        };
+        if drain(watch).map_err(failed)? {
             Locked::acquire(lock.as_fd(), Share::Shared, Wait::Block)
                 .map_err(|e| EngineError::io("wait for", run_dir.join(LOCK).display(), e))?;
             return Ok(());

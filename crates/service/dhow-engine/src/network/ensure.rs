@@ -204,15 +204,20 @@ fn forward(engine: &Engine, host: &mut Host, family: Family) -> Result<Vec<Chang
     if sysctl::is_so(&setting)? {
         return Ok(Vec::new());
     }
-    let mut links = link::list(&mut host.route)?;
+    let all: Vec<Link> = link::list(&mut host.route)?
+        .into_iter()
+        .filter(|link| link.name != "lo" && !link.name.starts_with("dv"))
+        .collect();
     // Bridges are made by who has the host forward, or are made to; what is in one is not seen beside it.
-    links.retain(|link| link.name != "lo" && link.kind.as_deref() != Some("bridge") && link.master.is_none());
-    let links: Vec<String> = links.into_iter().map(|link| link.name).collect();
-    outside::write(engine, family, &links)?;
+    let is_outside = |link: &&Link| link.kind.as_deref() != Some("bridge") && link.master.is_none();
+    let outside: Vec<String> = all.iter().filter(is_outside).map(|link| link.name.clone()).collect();
+    outside::write(engine, family, &outside)?;
     rebuild(engine, &mut host.firewall)?;
     let mut changes = Vec::new();
     if family == Family::V6 {
-        changes.extend(sysctl::keep_router_advertisements(&links)?);
+        // The host's way out may be a bridge of its own. Those of ours hear nothing and are left alone.
+        let names: Vec<String> = all.into_iter().map(|link| link.name).collect();
+        changes.extend(sysctl::keep_router_advertisements(&names)?);
     }
     changes.extend(sysctl::ensure_here(&[setting])?);
     Ok(changes)

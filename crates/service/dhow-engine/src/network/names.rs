@@ -52,7 +52,7 @@ use crate::container::request::HostConfig;
 use crate::{Engine, EngineError};
 use dhow_network::firewall::{Firewall, inside};
 use dhow_network::netns::Netns;
-use dhow_network::resolver::control::{Control, ControlError, Join, PerFamily, Request, Sockets};
+use dhow_network::resolver::control::{Control, ControlError, Join, PerFamily, Request, Sockets, ready_for};
 use dhow_network::resolver::resolv_conf::{Place, ResolvConf, Upstream};
 use resolver::Directory;
 use std::net::IpAddr;
@@ -116,30 +116,50 @@ fn upstreams(members: &[Member], host: &HostConfig, conf: &ResolvConf) -> Vec<Up
 /// # Errors
 /// Of sockets, the firewall inside, and the start of a resolver.
 pub fn ready(run_dir: &Path, asker: &Asker, netns: &Netns) -> Result<Option<Ready>, EngineError> {
-    let Asker { id, host, members } = asker;
-    let networks = named(members);
-    let Some(home) = networks.first() else { return Ok(None) };
-    let directory = Directory::make(run_dir)?;
-    let (control, started) = directory.reach(home)?;
-    let conf = files::asked(host, &files::of_host());
-    let upstreams = upstreams(members, host, &conf);
-    let sockets = sockets(netns, &upstreams)?;
-    let ndots = conf.ndots().is_some_and(|dots| dots > 0);
-    let join = Join { id: id.clone(), networks, upstreams, ndots, listeners: 0, container: 0, host: 0, process: false };
-    Ok(Some(Ready { control, started, join, sockets }))
+    let Some(mut ready) = Ready::begin(run_dir, asker)? else { return Ok(None) };
+    let port = ready.listen(netns)?;
+    lead(netns, port)?;
+    Ok(Some(ready))
 }
 
-/// Sockets inside, with port 53 led to them, and those outside.
-fn sockets(netns: &Netns, upstreams: &[Upstream]) -> Result<Sockets, EngineError> {
-    let count = PerFamily::default();
-    let (mut sockets, port) = netns.with(|| dhow_network::resolver::control::ready_for(upstreams, count))?;
-    let failed = |e| EngineError::io("make", "sockets for asking name servers", e);
-    sockets.ask_from(Place::Host, upstreams, count).map_err(failed)?;
-    Firewall::on(netns.netfilter()?, inside::TABLE).replace(&inside::rules(port))?;
-    Ok(sockets)
+/// Leads port 53 inside to this one.
+fn lead(netns: &Netns, port: u16) -> Result<(), EngineError> {
+    Ok(Firewall::on(netns.netfilter()?, inside::TABLE).replace(&inside::rules(port))?)
 }
 
 impl Ready {
+    /// With a resolver and the sockets outside; none where it sees no names.
+    fn begin(run_dir: &Path, asker: &Asker) -> Result<Option<Ready>, EngineError> {
+        let Asker { id, host, members } = asker;
+        let networks = named(members);
+        let Some(home) = networks.first() else { return Ok(None) };
+        let (control, started) = Directory::make(run_dir)?.reach(home)?;
+        let conf = files::asked(host, &files::of_host());
+        let upstreams = upstreams(members, host, &conf);
+        let mut sockets = Sockets::default();
+        let failed = |e| EngineError::io("make", "sockets for asking name servers", e);
+        sockets.ask_from(Place::Host, &upstreams, PerFamily::default()).map_err(failed)?;
+        let ndots = conf.ndots().is_some_and(|dots| dots > 0);
+        let join = Join { id: id.clone(), networks, upstreams, ndots, ..Join::default() };
+        Ok(Some(Ready { control, started, join, sockets }))
+    }
+
+    /// Makes the sockets inside; the port to which 53 is to lead.
+    fn listen(&mut self, netns: &Netns) -> Result<u16, EngineError> {
+        let count = PerFamily::default();
+        let (inside, port) = netns.with(|| ready_for(&self.join.upstreams, count))?;
+        (self.sockets.listeners, self.sockets.container) = (inside.listeners, inside.container);
+        Ok(port)
+    }
+
+    /// The same where it listens already, and goes on.
+    fn keep_listening(&mut self, netns: &Netns) -> Result<(), EngineError> {
+        let Ready { join, sockets, .. } = self;
+        netns.with(|| sockets.ask_from(Place::Container, &join.upstreams, PerFamily::default()))?;
+        join.keeps = true;
+        Ok(())
+    }
+
     /// Writes the zones of the container's networks from the ledger, which has its addresses, and has it served as long as
     /// its process is there.
     ///

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, SocketAddrAny, SocketFlags, SocketType, sockopt};
 use std::collections::VecDeque;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Instant;
 
@@ -81,6 +82,17 @@ impl Client {
     pub(super) fn descriptors(&self) -> impl Iterator<Item = &OwnedFd> {
         let sockets = self.listeners.iter().map(|(fd, _)| fd).chain(self.ways.iter().map(|way| &way.fd));
         sockets.chain(&self.process)
+    }
+
+    /// Copies of its listening sockets.
+    pub(super) fn listeners(&self) -> io::Result<Vec<OwnedFd>> {
+        self.listeners.iter().map(|(fd, _)| fd.try_clone()).collect()
+    }
+
+    /// The port that it listens at.
+    pub(super) fn port(&self) -> u16 {
+        let address = self.listeners.first().and_then(|(fd, _)| rustix::net::getsockname(fd).ok());
+        address.and_then(|address| SocketAddr::try_from(address).ok()).map_or(0, |address| address.port())
     }
 
     /// Stops listening; others may hold copies of the sockets, so that closing them is not enough.

@@ -174,7 +174,7 @@ impl Resolver {
         }
     }
 
-    fn join(&mut self, join: Join, descriptors: Vec<OwnedFd>) -> Result<(), String> {
+    fn join(&mut self, mut join: Join, mut descriptors: Vec<OwnedFd>) -> Result<(), String> {
         if join.listeners + join.container + join.host + usize::from(join.process) != descriptors.len() {
             return Err(format!("{} descriptors came, and not as many as it says", descriptors.len()));
         }
@@ -182,6 +182,13 @@ impl Resolver {
             return Err("there are too many upstream servers".to_owned());
         }
         let id = join.id.clone();
+        if std::mem::take(&mut join.keeps) {
+            let there = self.slot_of(&id).and_then(|slot| self.clients[slot].as_ref());
+            let there = there.ok_or("it is not served, and has no listening sockets to keep")?;
+            let listeners = there.listeners().map_err(|error| error.to_string())?;
+            join.listeners = listeners.len();
+            descriptors.splice(..0, listeners);
+        }
         // The new sockets may be the old ones: these are let go first.
         let slot = self.slot_of(&id).unwrap_or_else(|| {
             let free = self.clients.iter().position(Option::is_none);
@@ -225,6 +232,7 @@ impl Resolver {
             version: VERSION,
             pid: rustix::process::getpid().as_raw_nonzero().get().unsigned_abs(),
             clients: self.clients.iter().flatten().map(|client| client.join.id.clone()).collect(),
+            ports: self.clients.iter().flatten().map(Client::port).collect(),
             networks: self.world.networks.keys().cloned().collect(),
             queries: self.world.queries,
             forwarded: self.world.forwarded,

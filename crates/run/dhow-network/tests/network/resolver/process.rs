@@ -113,6 +113,7 @@ pub(crate) fn join(id: &str, networks: &[&str], upstreams: &[Upstream]) -> Join 
         container: 0,
         host: 0,
         process: false,
+        keeps: false,
     }
 }
 

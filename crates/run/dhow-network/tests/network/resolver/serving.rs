@@ -3,7 +3,9 @@
 use super::asking::{address, ask, ask_stream, connect, query, receive, udp};
 use super::process::{Directory, Process, apart, endpoint, join, launch, sockets, ticks, write};
 use dhow_network::firewall::{Firewall, inside};
-use dhow_network::resolver::control::{Begin, Control, ControlError, Heir, NOBODY_ELSE, Record, Request, Sockets};
+use dhow_network::resolver::control::{
+    Begin, Control, ControlError, Heir, Join, NOBODY_ELSE, Record, Request, Sockets,
+};
 use dhow_sys::clone::Namespaces;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::io::{Read as _, Write as _};
@@ -327,6 +329,17 @@ fn port_53_inside_leads_to_it() {
         Firewall::open(inside::TABLE).unwrap().replace(&inside::rules(at.port())).unwrap();
         process.control.join(join("c1", &["n1"], &[]), &sockets).unwrap();
         assert_eq!(ask(dns, &query(2, "db", 1, None)).addresses.len(), 1);
+        // Handed in anew with the sockets that it has.
+        let keeps = || Join { keeps: true, ..join("c1", &[], &[]) };
+        process.control.join(keeps(), &Sockets::default()).unwrap();
+        assert_eq!(ask(dns, &query(3, "db", 1, None)).code, 2, "it is on no network any more");
+        let status = process.control.status().unwrap();
+        assert_eq!((status.clients, status.ports), (vec!["c1".to_owned()], vec![at.port()]));
+        let mut firewall = Firewall::open(inside::TABLE).unwrap();
+        assert_eq!(firewall.compare(&inside::rules(at.port())).unwrap(), []);
+        assert_eq!(firewall.compare(&inside::rules(at.port() ^ 1)).unwrap().len(), 2);
+        let other = Join { id: "c9".into(), ..keeps() };
+        assert!(process.control.join(other, &Sockets::default()).is_err());
     });
 }
 

@@ -169,8 +169,9 @@ pub(crate) fn is_unchanged(text: &str) -> bool {
     text.is_empty() || text.strip_prefix(MARK).is_some_and(intact)
 }
 
+/// Of the text without empty lines at its end, which may be there for a moment while a shorter one is written.
 fn digits(content: &str) -> String {
-    Digest::of(content.as_bytes()).hex()[..DIGITS].to_owned()
+    Digest::of(content.trim_end_matches('\n').as_bytes()).hex()[..DIGITS].to_owned()
 }
 
 /// `/etc/hosts` that somebody has changed, with the container's own addresses as they are now. Of the lines, those that name
@@ -284,6 +285,7 @@ mod tests {
     fn whoever_changes_a_file_has_it_for_himself() {
         let text = marked("127.0.0.1\tlocalhost\n");
         assert!(is_unchanged(&text) && is_unchanged("") && text.starts_with("# "));
+        assert!(is_unchanged(&format!("{text}\n\n")));
         for changed in [format!("{text}10.0.0.1 x\n"), text.replace("127.0.0.1", "127.0.0.2"), HOSTS.to_owned()] {
             assert!(!is_unchanged(&changed), "{changed}");
         }

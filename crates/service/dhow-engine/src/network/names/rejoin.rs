@@ -1,9 +1,10 @@
 //! Having a running container served anew: its networks have changed, or its resolver was killed when nobody followed it.
 
 use super::resolver::Directory;
-use super::{Asker, members, mend_others, named, ready};
+use super::{Asker, Ready, lead, members, mend_others, named};
 use crate::container::request::HostConfig;
 use crate::{Engine, EngineError};
+use dhow_network::firewall::{Firewall, inside};
 use dhow_network::netns::Netns;
 use std::os::fd::BorrowedFd;
 
@@ -16,12 +17,11 @@ pub(crate) enum Which {
     Unserved,
 }
 
-/// Has a running container served as its networks are now: with new sockets, since one of another network may be asked now.
-/// `before` are the networks that it was on. One who does so at a time, so that the table inside leads to the sockets that
-/// are served.
+/// Has a running container served as its networks are now. `before` are the networks that it was on. One who does so at a
+/// time, so that the table inside leads to the sockets that are served.
 ///
 /// # Errors
-/// As [`ready`] and [`super::Ready::join`].
+/// As [`super::ready`] and [`Ready::join`].
 pub(crate) fn rejoin(
     engine: &Engine,
     (id, host): (&str, &HostConfig),
@@ -38,12 +38,12 @@ pub(crate) fn rejoin(
         if let Some(home) = &home
             && let Some(asker) = Asker::new(id, host, &members)
         {
-            if which == Which::Unserved && serves(&directory, home, id)? {
+            let netns = Netns::of_process(process)?;
+            let served = serves(&directory, home, id, &netns)?;
+            if which == Which::Unserved && served {
                 return Ok(None);
             }
-            if let Some(ready) = ready(run_dir, &asker, &Netns::of_process(process)?)? {
-                (_, started) = ready.hand_over(engine, process)?;
-            }
+            started = serve(engine, &asker, &netns, process, served)?;
         }
         directory.publish_again(engine, before)?;
         before
@@ -59,9 +59,39 @@ pub(crate) fn rejoin(
     Ok(())
 }
 
-/// Whether a network's resolver serves this container.
-fn serves(directory: &Directory, network: &str, id: &str) -> Result<bool, EngineError> {
+/// Has it served; whether a resolver was started for it. Killed at any instant of this, port 53 inside leads to a port where
+/// somebody answers: one that is served goes on listening there, else the table follows when the new port is served.
+fn serve(
+    engine: &Engine,
+    asker: &Asker,
+    netns: &Netns,
+    process: BorrowedFd<'_>,
+    served: bool,
+) -> Result<bool, EngineError> {
+    let begin = || Ready::begin(engine.state.run_dir(), asker);
+    if served && let Some(mut ready) = begin()? {
+        ready.keep_listening(netns)?;
+        match ready.hand_over(engine, process) {
+            // Gone meanwhile, and the one that is there now has not heard of it.
+            Err(EngineError::Resolver(_)) => {}
+            other => return other.map(|(_, started)| started),
+        }
+    }
+    let Some(mut ready) = begin()? else { return Ok(false) };
+    let port = ready.listen(netns)?;
+    let (_, started) = ready.hand_over(engine, process)?;
+    lead(netns, port)?;
+    Ok(started)
+}
+
+/// Whether a network's resolver serves this container, and port 53 inside leads there.
+fn serves(directory: &Directory, network: &str, id: &str, netns: &Netns) -> Result<bool, EngineError> {
     let Some(control) = directory.connect(network)? else { return Ok(false) };
     // One that is on its way to its end serves nobody.
-    Ok(control.status().is_ok_and(|status| status.clients.iter().any(|client| client == id)))
+    let Ok(status) = control.status() else { return Ok(false) };
+    let port = status.clients.iter().zip(status.ports).find(|(client, _)| *client == id).map(|(_, port)| port);
+    match port {
+        Some(port) => Ok(Firewall::on(netns.netfilter()?, inside::TABLE).compare(&inside::rules(port))?.is_empty()),
+        None => Ok(false),
+    }
 }
