@@ -245,8 +245,10 @@ pub(crate) fn tidy(engine: &Engine) -> Result<(), EngineError> {
 /// # Errors
 /// Of files.
 pub fn forget(engine: &Engine, network: &str) -> Result<(), EngineError> {
-    match Directory::open(engine.state.run_dir())? {
-        Some(directory) => directory.forget(network),
-        None => Ok(()),
+    let Some(directory) = Directory::open(engine.state.run_dir())? else { return Ok(()) };
+    if directory.forget(network)? {
+        // Who took it off that network was killed before it was answered by another. Best effort, as everywhere.
+        let _ = crate::container::mend_names(engine, None);
     }
+    Ok(())
 }

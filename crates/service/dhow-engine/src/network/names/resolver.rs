@@ -241,11 +241,13 @@ impl Directory {
         }
     }
 
-    /// Removes a network's zone and resolver.
-    pub(super) fn forget(&self, network: &str) -> Result<(), EngineError> {
+    /// Removes a network's zone and resolver; whether that still served anybody.
+    pub(super) fn forget(&self, network: &str) -> Result<bool, EngineError> {
         self.locked(|| {
+            let mut served = false;
             if let Some(control) = self.connect(network)? {
                 // It may be on its way to its end already.
+                served = control.status().is_ok_and(|status| !status.clients.is_empty());
                 let _ = control.ask(&Request::Stop, &[]);
             }
             let _ = rustix::fs::unlinkat(&self.fd, format!("{network}.sock"), AtFlags::empty());
@@ -253,7 +255,7 @@ impl Directory {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => {
                     Err(EngineError::io("remove", self.path.join(network).display(), e))
                 }
-                _ => Ok(()),
+                _ => Ok(served),
             }
         })
     }
