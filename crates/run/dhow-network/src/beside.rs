@@ -3,7 +3,8 @@
 //!
 //! Where that program provides a place for others' rules (`DOCKER-USER`, ufw's `before-forward` chains) ours are put there,
 //! behind the administrator's own, each with our [`tag`] as its comment. Where it does not, an [`Advice`] says what to run.
-//! Nothing is done about a rule that names our bridge and drops: somebody means it.
+//! Nothing is done about a rule that names our bridge and drops: somebody means it. And nobody is gone around: what goes to
+//! other programs' bridges is left to their rules, and what comes in past ufw is for ufw to let in (`ufw route allow`).
 //!
 //! # Words
 //!
@@ -13,17 +14,18 @@
 //! # Lifecycle
 //!
 //! ```text
-//!     Beside::settle(guests, sweep)   look, judge, change in one transaction: a network comes or goes, a container starts,
-//!                                     `network reload`, the keeper heard that others' rules have changed
-//!     Beside::look + judge            the same without changing anything
+//!     settle(guests)   look, judge, change in one transaction: a network comes or goes, `network reload`, the keeper heard
+//!                      that others' rules have changed
+//!     glance(guest)    for the start of a container, which is in a hurry
+//!     look, judge      the same as `settle` without changing anything
 //! ```
 //!
 //! # Worked example
 //!
 //! ```no_run
-//! use dhow_network::{Family, beside::{Beside, Guest}};
-//! let guest = Guest::new("dhow0", [Family::V4]);
-//! let settled = Beside::open("dhow-0123abcd")?.settle(&[guest], false)?;
+//! use dhow_network::{Family, beside::{self, Guest}, firewall::Firewall, netns::Netns};
+//! let (mut firewall, mut route) = (Firewall::open("dhow-0123abcd")?, Netns::own()?.route()?);
+//! let settled = beside::settle(&mut firewall, &mut route, &[Guest::new("dhow0", [Family::V4])])?;
 //! for advice in &settled.advice {
 //!     eprintln!("{advice}");
 //! }
@@ -42,11 +44,10 @@ pub use advice::Advice;
 pub use foreign::Foreign;
 pub use judge::{Change, Edit, Judgement, judge, tag};
 
-use crate::firewall::{Transaction, generation};
-use crate::netlink::{Protocol, Socket};
-use crate::{Family, NetworkError};
+use crate::firewall::{Firewall, Transaction};
+use crate::netlink::{Received, Socket};
+use crate::{Family, NetworkError, link, ports, route};
 use foreign::Layer;
-use legacy::Legacy;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -66,13 +67,15 @@ pub struct Guest {
     pub unprotected: bool,
     /// What its containers say to each other passes the host's rules, too (`br_netfilter`).
     pub bridged: bool,
+    /// Ports of its containers that somebody has published and would like to have advice about.
+    pub published: Vec<(ports::Protocol, u16)>,
 }
 
 impl Guest {
     /// An ordinary network.
     pub fn new(bridge: impl Into<String>, families: impl Into<Vec<Family>>) -> Guest {
         let (bridge, families) = (bridge.into(), families.into());
-        Guest { bridge, families, internal: false, unprotected: false, bridged: false }
+        Guest { bridge, families, internal: false, unprotected: false, bridged: false, published: Vec::new() }
     }
 
     /// The kinds of its packets that have to get through.
@@ -127,83 +130,111 @@ pub struct Settled {
     pub advice: Vec<Advice>,
 }
 
-/// Other firewalls in one network namespace.
-#[derive(Debug)]
-pub struct Beside {
-    socket: Socket,
-    legacy: Legacy,
-    table: String,
+/// What others' tables say of what is forwarded: one question where there are none. In the network namespace that the
+/// firewall was opened in, which has to be the calling thread's.
+///
+/// # Errors
+/// What the kernel says.
+pub fn look(firewall: &mut Firewall) -> Result<Foreign, NetworkError> {
+    let (socket, table) = firewall.parts();
+    let mut foreign = dump::dump(socket, table)?;
+    foreign.tables.extend(legacy::tables().map_err(NetworkError::system("list", "the rules of iptables-legacy"))?);
+    Ok(foreign)
 }
 
-impl Beside {
-    /// Opens them in the network namespace of the calling thread; `table` is the name of our own table.
-    ///
-    /// # Errors
-    /// What socket(2) says.
-    pub fn open(table: impl Into<String>) -> Result<Beside, NetworkError> {
-        let socket = Socket::open(Protocol::Netfilter).map_err(NetworkError::system("open", "a netlink socket"))?;
-        let legacy = Legacy::open().map_err(NetworkError::system("open", "a socket"))?;
-        Ok(Beside { socket, legacy, table: table.into() })
-    }
+/// What a glance tells, for a start that is in a hurry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Glance {
+    /// Others have no say in what is forwarded, or each of them has rules of ours for this network.
+    Settled,
+    /// There is a place for rules of ours, and they are not in it.
+    Missing,
+    /// Others have a say, and no place for rules of ours.
+    NoPlace,
+}
 
-    /// What others' tables say of what is forwarded: one question where there are none.
-    ///
-    /// # Errors
-    /// What the kernel says.
-    pub fn look(&mut self) -> Result<Foreign, NetworkError> {
-        let mut foreign = dump::dump(&mut self.socket, &self.table)?;
-        foreign
-            .tables
-            .extend(self.legacy.tables().map_err(NetworkError::system("list", "the rules of iptables-legacy"))?);
-        Ok(foreign)
-    }
+/// A glance at others' tables, however long they are.
+///
+/// # Errors
+/// What the kernel says.
+pub fn glance(firewall: &mut Firewall, guest: &Guest) -> Result<Glance, NetworkError> {
+    let (socket, table) = firewall.parts();
+    let tag = tag(table, &guest.bridge);
+    let glance = dump::glance(socket, table, &guest.families, &tag)?;
+    Ok(if glance == Glance::Settled && !legacy::families().is_empty() { Glance::NoPlace } else { glance })
+}
 
-    /// Makes others' rules let these networks through where there is a place for that, in one transaction; rules of ours
-    /// that nobody needs go. With `sweep` these are all the networks there are, and what is there for others goes, too.
-    ///
-    /// # Errors
-    /// What the kernel says when it is asked; a change that it refuses becomes advice.
-    pub fn settle(&mut self, guests: &[Guest], sweep: bool) -> Result<Settled, NetworkError> {
-        let mut tries = 0;
-        loop {
-            let number = generation(&mut self.socket).map_err(NetworkError::kernel("ask for", "nftables"))?;
-            let foreign = self.look()?;
-            let Judgement { edits, mut advice } = judge(&foreign, &self.table, guests, sweep);
-            if edits.is_empty() {
-                return Ok(Settled { edits, advice });
+/// Other links of the host.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Links {
+    /// Those that a default route goes by.
+    pub ways_out: Vec<String>,
+    /// Bridges that are none of ours.
+    pub bridges: Vec<String>,
+}
+
+impl Links {
+    fn look(route: &mut Socket, guests: &[Guest]) -> Result<Links, NetworkError> {
+        let routes = route::list(route)?;
+        let mut links = Links::default();
+        for link in link::list(route)? {
+            if routes.iter().any(|route| route.to.prefix() == 0 && route.link == Some(link.index)) {
+                links.ways_out.push(link.name.clone());
             }
-            match self.change(number, &edits) {
-                Ok(()) => return Ok(Settled { edits, advice }),
-                Err(error) if error.errno() == Some(Errno::RESTART.raw_os_error()) && tries < TRIES => tries += 1,
-                // The table has an owner that takes no others' rules, or the kernel lacks a part.
-                Err(_) => {
-                    advice.extend(judge::refused(&foreign, guests, &edits));
-                    return Ok(Settled { edits: Vec::new(), advice });
-                }
+            if link.kind.as_deref() == Some("bridge") && guests.iter().all(|guest| guest.bridge != link.name) {
+                links.bridges.push(link.name);
+            }
+        }
+        Ok(links)
+    }
+}
+
+/// Makes others' rules let these networks through where there is a place for that, in one transaction. They are all the
+/// networks there are: rules of ours that nobody needs go. `route` is a socket of the same namespace.
+///
+/// # Errors
+/// What the kernel says when it is asked; a change that it refuses becomes advice.
+pub fn settle(firewall: &mut Firewall, route: &mut Socket, guests: &[Guest]) -> Result<Settled, NetworkError> {
+    let mut tries = 0;
+    loop {
+        let generation = firewall.generation()?;
+        let foreign = look(firewall)?;
+        if foreign.tables.is_empty() {
+            return Ok(Settled::default());
+        }
+        let links = Links::look(route, guests)?;
+        let (socket, table) = firewall.parts();
+        let Judgement { edits, mut advice } = judge(&foreign, table, guests, &links);
+        if edits.is_empty() {
+            return Ok(Settled { edits, advice });
+        }
+        match change(socket, generation, &edits) {
+            Ok(()) => return Ok(Settled { edits, advice }),
+            Err(error) if error.errno() == Some(Errno::RESTART.raw_os_error()) && tries < TRIES => tries += 1,
+            // The table has an owner that takes no others' rules, or the kernel lacks a part.
+            Err(_) => {
+                advice.extend(judge::refused(&foreign, guests, &edits));
+                return Ok(Settled { edits: Vec::new(), advice });
             }
         }
     }
+}
 
-    fn change(&mut self, number: u32, edits: &[Edit]) -> Result<(), NetworkError> {
-        let mut transaction = Transaction::begin(Some(number));
-        for edit in edits {
-            let operation = match edit.change {
-                Change::Delete(_) => "remove our rule from",
-                Change::Insert { .. } => "add our rule to",
-            };
-            transaction.push(
-                operation,
-                &format!("{} {} {}", edit.layer.name(), edit.table, edit.chain),
-                encode::edit(edit),
-            );
-        }
-        transaction.commit(&mut self.socket)
+fn change(socket: &mut Socket, generation: u32, edits: &[Edit]) -> Result<(), NetworkError> {
+    let mut transaction = Transaction::begin(Some(generation));
+    for edit in edits {
+        let operation = match edit.change {
+            Change::Delete(_) => "remove our rule from",
+            Change::Insert { .. } => "add our rule to",
+        };
+        transaction.push(operation, &edit.place(), encode::edit(edit));
     }
+    transaction.commit(socket)
 }
 
 /// Whether news of nf_tables are about others' rules in a way that asks for [`Beside::settle`]: a rule of ours has gone, or
 /// something else drops what is forwarded now, or a place for our rules has been filled anew.
-pub(crate) fn is_stirred(received: &crate::netlink::Received<'_>, table: &str) -> bool {
+pub(crate) fn is_stirred(received: &Received<'_>, table: &str) -> bool {
     dump::is_stirred(received, table)
 }
 

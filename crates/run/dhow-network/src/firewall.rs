@@ -47,7 +47,7 @@ pub use ruleset::Ruleset;
 pub use watch::Watch;
 
 pub(crate) use encode::{expression, kind};
-pub(crate) use transaction::{Transaction, generation};
+pub(crate) use transaction::Transaction;
 
 use crate::NetworkError;
 use crate::netlink::{Failure, Protocol, Socket};
@@ -83,6 +83,16 @@ impl Firewall {
     /// As [`Firewall::open`], in the namespace that this socket was opened in ([`crate::netns::Netns::netfilter`]).
     pub fn on(socket: Socket, table: impl Into<String>) -> Firewall {
         Firewall { socket, table: table.into() }
+    }
+
+    /// The name of the table.
+    pub fn table(&self) -> &str {
+        &self.table
+    }
+
+    /// For what has to do with others' tables.
+    pub(crate) fn parts(&mut self) -> (&mut Socket, &str) {
+        (&mut self.socket, &self.table)
     }
 
     /// Makes the table as the plan says, in place of what is there.

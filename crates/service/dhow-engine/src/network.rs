@@ -16,6 +16,7 @@
 //! taken out of it afterwards by him. The order of locks stands in `dhow-state`.
 
 mod attach;
+mod beside;
 mod config;
 mod connect;
 mod create;
@@ -40,6 +41,7 @@ mod resolve;
 mod subnets;
 mod view;
 
+pub use beside::advice;
 pub use config::{Driver, GatewayMode, Ipam, NetworkConfig, StoredPool};
 pub use connect::connect;
 pub use create::{CreateRequest, Created, create};

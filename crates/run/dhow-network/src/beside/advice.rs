@@ -2,6 +2,7 @@
 
 use super::foreign::{Chain, Keeper, Layer, Table};
 use super::{Guest, Way};
+use crate::ports::Protocol;
 use serde::Serialize;
 use std::fmt;
 
@@ -30,10 +31,11 @@ impl fmt::Display for Advice {
     }
 }
 
-/// About what a chain drops of a network.
-pub(super) fn advice(table: &Table, base: &Chain, guest: &Guest, blocked: Vec<Way>) -> Advice {
+/// About what a chain drops of a network; `of_ufw`: its rules are ufw's.
+pub(super) fn advice(table: &Table, base: &Chain, guest: &Guest, blocked: Vec<Way>, of_ufw: bool) -> Advice {
     let bridge = &guest.bridge;
     let (owner, commands) = match (table.keeper, table.layer, table.name.as_str(), base.name.as_str()) {
+        _ if of_ufw => ("ufw", ufw(guest)),
         (Keeper::Legacy, Layer::Ip6, ..) => ("ip6tables-legacy", xtables("ip6tables-legacy", bridge, &blocked)),
         (Keeper::Legacy, ..) => ("iptables-legacy", xtables("iptables-legacy", bridge, &blocked)),
         (_, Layer::Ip, "filter", "FORWARD") => ("iptables", xtables("iptables", bridge, &blocked)),
@@ -43,6 +45,20 @@ pub(super) fn advice(table: &Table, base: &Chain, guest: &Guest, blocked: Vec<Wa
     };
     let chain = format!("chain {} of table {} {}", base.name, table.layer.name(), table.name);
     Advice { bridge: bridge.clone(), owner, chain, blocked, commands }
+}
+
+/// By the ports of containers: that is what a packet goes to when ufw's rules see it.
+fn ufw(guest: &Guest) -> Vec<String> {
+    let bridge = shell(&guest.bridge);
+    let all = vec![format!("ufw route allow out on {bridge}")];
+    let command = |(protocol, port): &(Protocol, u16)| match protocol {
+        Protocol::Tcp | Protocol::Udp => {
+            Some(format!("ufw route allow out on {bridge} to any port {port} proto {protocol}"))
+        }
+        Protocol::Sctp => None,
+    };
+    let each: Option<Vec<_>> = guest.published.iter().map(command).collect();
+    each.filter(|each| !each.is_empty()).unwrap_or(all)
 }
 
 fn xtables(program: &str, bridge: &str, blocked: &[Way]) -> Vec<String> {

@@ -1,11 +1,12 @@
 //! Reading others' tables from the kernel: only those that have a chain for what is forwarded.
 
+use super::Glance;
 use super::decode::{self, Members, Sets};
-use super::foreign::{Chain, Foreign, Keeper, Layer, Table};
+use super::foreign::{Action, Chain, Foreign, Keeper, Layer, Table};
 use super::judge::is_place;
-use crate::NetworkError;
 use crate::firewall::kind;
 use crate::netlink::{Attributes, Message, Received, Socket, attributes, flag};
+use crate::{Family, NetworkError};
 use rustix::io::Errno;
 
 /// `NF_INET_FORWARD`.
@@ -21,9 +22,7 @@ struct Listed {
 
 /// All tables but ours that have a say in what is forwarded.
 pub(super) fn dump(socket: &mut Socket, own: &str) -> Result<Foreign, NetworkError> {
-    let all = Message::new(kind::GET_CHAIN, flag::DUMP).fixed(&[0; 4]);
-    let chains = socket.dump(&all, |received| listed(received).filter(|chain| chain.table != own));
-    let chains = chains.map_err(NetworkError::kernel("list", "the chains of nftables"))?;
+    let chains = chains(socket, own)?;
     let mut foreign = Foreign::default();
     for base in chains.iter().filter(|chain| chain.forward.is_some()) {
         let is_same = |table: &Table| table.layer == base.layer && table.name == base.table;
@@ -38,6 +37,37 @@ pub(super) fn dump(socket: &mut Socket, own: &str) -> Result<Foreign, NetworkErr
         foreign.tables.push(table);
     }
     Ok(foreign)
+}
+
+/// See [`super::glance`].
+pub(super) fn glance(socket: &mut Socket, own: &str, families: &[Family], tag: &str) -> Result<Glance, NetworkError> {
+    let chains = chains(socket, own)?;
+    let concerns = |layer: Layer| families.iter().any(|family| layer.has(*family));
+    let mut all = Glance::Settled;
+    for base in chains.iter().filter(|chain| chain.forward.is_some() && concerns(chain.layer)) {
+        let is_in = |chain: &&Listed| chain.layer == base.layer && chain.table == base.table;
+        let mut places = chains.iter().filter(is_in).filter(|chain| is_place(chain.layer, &chain.chain)).peekable();
+        if places.peek().is_none() {
+            all = Glance::NoPlace;
+            continue;
+        }
+        let mut has_ours = false;
+        for place in places {
+            let rules = listing(socket, place.layer, &place.table, &place.chain)?;
+            let comments = rules.iter().filter_map(|rule| decode::rule(attributes(rule))?.comment);
+            has_ours |= comments.into_iter().any(|comment| comment == tag);
+        }
+        if !has_ours {
+            return Ok(Glance::Missing);
+        }
+    }
+    Ok(all)
+}
+
+fn chains(socket: &mut Socket, own: &str) -> Result<Vec<Listed>, NetworkError> {
+    let all = Message::new(kind::GET_CHAIN, flag::DUMP).fixed(&[0; 4]);
+    let chains = socket.dump(&all, |received| listed(received).filter(|chain| chain.table != own));
+    chains.map_err(NetworkError::kernel("list", "the chains of nftables"))
 }
 
 fn layer(received: &Received<'_>) -> Option<Layer> {
@@ -57,36 +87,55 @@ fn forward(chain: Attributes<'_>) -> Option<bool> {
     (hook == FORWARD).then_some(policy == Some(0))
 }
 
+/// Reads the chains that packets may come by, and those where rules of ours may be: other chains may be long.
 fn rules(socket: &mut Socket, table: &mut Table) -> Result<(), NetworkError> {
-    let mut ask = Message::new(kind::GET_RULE, flag::DUMP).fixed(&[table.layer.number(), 0, 0, 0]);
-    ask.text(1, &table.name);
-    let found = socket.dump(&ask, |received| {
-        let (_, rule) = received.split::<4>().filter(|_| received.kind == kind::NEW_RULE)?;
-        // Not every kernel honours the filter.
-        let belongs = layer(received)? == table.layer && rule.get(1)?.text()? == table.name;
-        belongs.then(|| Some((rule.get(2)?.text()?.to_owned(), received.body.get(4..)?.to_vec()))).flatten()
-    });
-    let found: Vec<(String, Vec<u8>)> = match found {
-        // It has gone since we looked at chains: so says the generation when we go on.
-        Err(failure) if failure.is(Errno::NOENT) => Vec::new(),
-        found => found.map_err(NetworkError::kernel("list the rules of", table.name.clone()))?,
-    };
-    let (mut sets, mut wanted) = (Sets::new(), Vec::new());
-    for (_, rule) in &found {
-        decode::rules(attributes(rule), &sets, &mut wanted);
-    }
-    for name in wanted {
-        if !sets.contains_key(&name) {
-            let members = members(socket, table, &name)?;
-            sets.insert(name, members);
+    let is_first = |chain: &&Chain| chain.forward.is_some() || is_place(table.layer, &chain.name);
+    let mut names: Vec<String> = table.chains.iter().filter(is_first).map(|chain| chain.name.clone()).collect();
+    let (mut sets, mut next) = (Sets::new(), 0);
+    while let Some(name) = names.get(next).cloned() {
+        next += 1;
+        let found = listing(socket, table.layer, &table.name, &name)?;
+        let mut wanted = Vec::new();
+        for rule in &found {
+            decode::rules(attributes(rule), &sets, &mut wanted);
         }
-    }
-    for (name, rule) in found {
+        for set in wanted {
+            if !sets.contains_key(&set) {
+                let members = members(socket, table, &set)?;
+                sets.insert(set, members);
+            }
+        }
+        let rules: Vec<_> =
+            found.iter().flat_map(|rule| decode::rules(attributes(rule), &sets, &mut Vec::new())).collect();
+        for rule in &rules {
+            if let Action::Jump(target) | Action::Goto(target) = &rule.action
+                && !names.contains(target)
+            {
+                names.push(target.clone());
+            }
+        }
         if let Some(chain) = table.chains.iter_mut().find(|chain| chain.name == name) {
-            chain.rules.extend(decode::rules(attributes(&rule), &sets, &mut Vec::new()));
+            chain.rules = rules;
         }
     }
     Ok(())
+}
+
+/// The rules of a chain as they are listed; none when it has gone since we looked: so says the generation when we go on.
+fn listing(socket: &mut Socket, layer: Layer, table: &str, chain: &str) -> Result<Vec<Vec<u8>>, NetworkError> {
+    let mut ask = Message::new(kind::GET_RULE, flag::DUMP).fixed(&[layer.number(), 0, 0, 0]);
+    ask.text(1, table);
+    ask.text(2, chain);
+    let found = socket.dump(&ask, |received| {
+        let (_, rule) = received.split::<4>().filter(|_| received.kind == kind::NEW_RULE)?;
+        // Not every kernel honours the filter.
+        let belongs = self::layer(received)? == layer && rule.get(1)?.text()? == table && rule.get(2)?.text()? == chain;
+        belongs.then(|| received.body.get(4..).map(<[u8]>::to_vec)).flatten()
+    });
+    match found {
+        Err(failure) if failure.is(Errno::NOENT) => Ok(Vec::new()),
+        found => found.map_err(NetworkError::kernel("list the rules of", format!("{table} {chain}"))),
+    }
 }
 
 /// What is in a set.

@@ -58,7 +58,12 @@ pub(super) fn expressions(list: &mut Message, rule: &Rule) {
         xtables(list, "comment", 0, &info);
     }
     expression(list, "counter", |_| {});
-    let code: i32 = if rule.action == Action::Accept { 1 } else { 0 };
+    let code: i32 = match rule.action {
+        Action::Accept => 1,
+        Action::Return => -5,
+        // No rule of ours does anything else.
+        _ => return,
+    };
     expression(list, "immediate", |data| {
         data.number_be(1, 0);
         data.nest(2, |data| data.nest(2, |verdict| verdict.number_be(1, code.cast_unsigned())));
@@ -100,16 +105,18 @@ fn conntrack(states: u16, holds: bool) -> [u8; CONNTRACK_SIZE] {
 
 #[cfg(test)]
 mod tests {
-    use super::super::judge::rule;
-    use super::super::{Way, decode};
+    use super::super::judge::rules;
+    use super::super::{Links, Way, decode};
     use super::*;
     use crate::netlink::messages;
 
     #[test]
     fn what_is_written_reads_the_same() {
-        for way in [Way::Out, Way::Back, Way::Published, Way::Direct, Way::Among] {
+        let links = Links { ways_out: vec!["br-lan".to_owned()], bridges: vec!["br-lan".to_owned(), "lan".to_owned()] };
+        let all = [Way::Out, Way::Back, Way::Published, Way::Direct, Way::Among];
+        let all = all.into_iter().flat_map(|way| rules(way, "dhow0", &links, "dhow-0123abcd:dhow0"));
+        for ours in all.map(|rule| Rule { handle: 7, ..rule }) {
             let mut message = Message::new(0, 0).fixed(&[2, 0, 0, 0]);
-            let ours = Rule { handle: 7, ..rule(way, "dhow0", "dhow-0123abcd:dhow0") };
             message.attribute(3, &7u64.to_be_bytes());
             message.nest(4, |list| expressions(list, &ours));
             let bytes = message.finish(1).unwrap();

@@ -5,7 +5,7 @@
 //! all of them, is dropped by default; a rule that names our bridge and drops is meant, and stays as it is.
 
 use super::foreign::{Action, Chain, Foreign, Keeper, Layer, Pattern, Rule, Table, Test, state};
-use super::{Advice, Guest, Way, advice};
+use super::{Advice, Guest, Links, Way, advice};
 use crate::Family;
 
 /// A change of somebody's table.
@@ -19,6 +19,13 @@ pub struct Edit {
     pub chain: String,
     /// What.
     pub change: Change,
+}
+
+impl Edit {
+    /// Where, as nft calls it.
+    pub fn place(&self) -> String {
+        format!("chain {} of table {} {}", self.chain, self.layer.name(), self.table)
+    }
 }
 
 /// What is changed in a chain.
@@ -63,27 +70,25 @@ pub fn tag(table: &str, bridge: &str) -> String {
     format!("{table}:{bridge}")
 }
 
-/// What has to be done for these networks of ours. `table` is the name of our own table; rules of ours for any other network
-/// go when it is all of them (`sweep`).
-pub fn judge(foreign: &Foreign, table: &str, guests: &[Guest], sweep: bool) -> Judgement {
+/// What has to be done for these networks of ours, which are all there are: rules of ours for any other go. `table` is the
+/// name of our own table.
+pub fn judge(foreign: &Foreign, table: &str, guests: &[Guest], links: &Links) -> Judgement {
     let mut judgement = Judgement::default();
     for other in &foreign.tables {
         for guest in guests {
-            one(other, guest, &tag(table, &guest.bridge), &mut judgement);
+            one(other, guest, links, &tag(table, &guest.bridge), &mut judgement);
         }
-        if sweep {
-            let of_nobody = |found: &str| {
-                let bridge = found.strip_prefix(table).and_then(|rest| rest.strip_prefix(':'));
-                bridge.is_some_and(|bridge| guests.iter().all(|guest| guest.bridge != bridge))
-            };
-            delete(other, of_nobody, &mut judgement.edits);
-        }
+        let of_nobody = |found: &str| {
+            let bridge = found.strip_prefix(table).and_then(|rest| rest.strip_prefix(':'));
+            bridge.is_some_and(|bridge| guests.iter().all(|guest| guest.bridge != bridge))
+        };
+        delete(other, of_nobody, &mut judgement.edits);
     }
     judgement
 }
 
 /// One network in one table.
-fn one(table: &Table, guest: &Guest, tag: &str, judgement: &mut Judgement) {
+fn one(table: &Table, guest: &Guest, links: &Links, tag: &str, judgement: &mut Judgement) {
     let ours = |found: &str| found == tag;
     let mut bare = table.clone();
     for chain in &mut bare.chains {
@@ -95,10 +100,19 @@ fn one(table: &Table, guest: &Guest, tag: &str, judgement: &mut Judgement) {
         if blocked.is_empty() {
             continue;
         }
-        let (edits, left) = help(&bare, base, guest, &blocked, tag);
-        wanted.extend(edits.into_iter().filter(|edit| !wanted.contains(edit)).collect::<Vec<_>>());
+        let place = blocked.first().and_then(|way| place(&bare, base, guest, *way));
+        let mut left = blocked.clone();
+        if let Some(place) = place {
+            let edits = help(&bare, base, place, &blocked, Helper { guest, links, tag }, &mut left);
+            wanted.extend(edits.into_iter().filter(|edit| !wanted.contains(edit)).collect::<Vec<_>>());
+        }
         if !left.is_empty() {
-            judgement.advice.push(advice::advice(table, base, guest, left));
+            let of_ufw = place.is_some_and(|place| is_closed(&place.name));
+            let new = advice::advice(table, base, guest, left, of_ufw);
+            // ufw has one command for both families.
+            if judgement.advice.iter().all(|known| known.commands != new.commands) {
+                judgement.advice.push(new);
+            }
         }
     }
     if !is_there(table, &wanted, tag) {
@@ -115,7 +129,7 @@ pub(super) fn refused(foreign: &Foreign, guests: &[Guest], edits: &[Edit]) -> Ve
         for base in table.chains.iter().filter(|chain| chain.forward.is_some()) {
             for guest in guests {
                 let blocked = blocked(table, base, guest);
-                advice.extend((!blocked.is_empty()).then(|| advice::advice(table, base, guest, blocked)));
+                advice.extend((!blocked.is_empty()).then(|| advice::advice(table, base, guest, blocked, false)));
             }
         }
     }
@@ -124,22 +138,14 @@ pub(super) fn refused(foreign: &Foreign, guests: &[Guest], edits: &[Edit]) -> Ve
 
 /// Whether our rules in a table are already the ones that are wanted.
 fn is_there(table: &Table, wanted: &[Edit], tag: &str) -> bool {
-    let mut present = Vec::new();
-    for chain in &table.chains {
-        let ours = chain.rules.iter().filter(|rule| rule.comment.as_deref() == Some(tag));
-        present.extend(ours.map(|rule| (&chain.name, &rule.tests, &rule.action)));
-    }
-    let mut missing: Vec<_> = wanted
-        .iter()
-        .filter_map(|edit| match &edit.change {
-            Change::Insert { rule, .. } => Some((&edit.chain, &rule.tests, &rule.action)),
+    table.chains.iter().all(|chain| {
+        let present = chain.rules.iter().filter(|rule| rule.comment.as_deref() == Some(tag));
+        let wanted = wanted.iter().filter(|edit| edit.chain == chain.name).filter_map(|edit| match &edit.change {
+            Change::Insert { rule, .. } => Some((&rule.tests, &rule.action)),
             Change::Delete(_) => None,
-        })
-        .collect();
-    present.len() == missing.len()
-        && present
-            .iter()
-            .all(|one| missing.iter().position(|other| one == other).map(|at| missing.remove(at)).is_some())
+        });
+        present.map(|rule| (&rule.tests, &rule.action)).eq(wanted)
+    })
 }
 
 fn delete(table: &Table, which: impl Fn(&str) -> bool, edits: &mut Vec<Edit>) {
@@ -165,27 +171,46 @@ fn blocked(table: &Table, base: &Chain, guest: &Guest) -> Vec<Way> {
     guest.ways().into_iter().filter(is_blocked).collect()
 }
 
-/// Rules that let them through, put where the table provides for such; and what they do not help.
-fn help(table: &Table, base: &Chain, guest: &Guest, blocked: &[Way], tag: &str) -> (Vec<Edit>, Vec<Way>) {
-    let way = blocked.first().copied();
-    let Some(place) = way.and_then(|way| place(table, base, guest, way)) else {
-        return (Vec::new(), blocked.to_vec());
-    };
-    let rules: Vec<_> = blocked.iter().map(|way| rule(*way, &guest.bridge, tag)).collect();
+/// Whom rules are for.
+struct Helper<'h> {
+    guest: &'h Guest,
+    links: &'h Links,
+    tag: &'h str,
+}
+
+/// Rules that let them through, put in the place for such; `left` is what they do not help.
+fn help(
+    table: &Table,
+    base: &Chain,
+    place: &Chain,
+    blocked: &[Way],
+    helper: Helper<'_>,
+    left: &mut Vec<Way>,
+) -> Vec<Edit> {
+    let Helper { guest, links, tag } = helper;
+    // What comes in is for ufw's own rules to let in: nobody goes around them.
+    let may = |way: &&Way| !is_closed(&place.name) || !matches!(way, Way::Published | Way::Direct);
+    let rules: Vec<(Way, Vec<Rule>)> =
+        blocked.iter().filter(may).map(|way| (*way, rules(*way, &guest.bridge, links, tag))).collect();
     let at = end(place);
     let mut helped = table.clone();
     for chain in helped.chains.iter_mut().filter(|chain| chain.name == place.name) {
-        chain.rules.splice(at..at, rules.iter().cloned());
+        chain.rules.splice(at..at, rules.iter().flat_map(|(_, rules)| rules.iter().cloned()));
     }
-    let left = helped.chain(&base.name).map(|base| self::blocked(&helped, base, guest)).unwrap_or_default();
+    *left = helped.chain(&base.name).map(|base| self::blocked(&helped, base, guest)).unwrap_or_default();
     let before = place.rules.get(at).map(|rule| rule.handle);
-    let edits = blocked.iter().zip(rules).filter(|(way, _)| !left.contains(way)).map(|(_, rule)| Edit {
+    let edit = |rule| Edit {
         layer: table.layer,
         table: table.name.clone(),
         chain: place.name.clone(),
         change: Change::Insert { before, rule },
-    });
-    (edits.collect(), left)
+    };
+    rules.into_iter().filter(|(way, _)| !left.contains(way)).flat_map(|(_, rules)| rules).map(edit).collect()
+}
+
+/// Whether what comes in is none of ours in this place: ufw is asked for that by name (`ufw route allow`).
+fn is_closed(place: &str) -> bool {
+    place.starts_with("ufw")
 }
 
 /// The place for our rules that all packets of a kind come by, the first one.
@@ -195,7 +220,7 @@ fn place<'t>(table: &'t Table, base: &Chain, guest: &Guest, way: Way) -> Option<
     }
     let mut visited = Vec::new();
     let family = *guest.families.iter().find(|family| table.layer.has(**family))?;
-    let mut walk = Walk { table, guest, way, family, visited: &mut visited, depth: 0, named: false };
+    let mut walk = Walk { table, guest, way, family, visited: &mut visited, depth: 0, named: false, opened: false };
     let _ = walk.chain(base);
     let name = visited.into_iter().find(|name| is_place(table.layer, name))?;
     table.chain(&name)
@@ -211,8 +236,34 @@ fn end(chain: &Chain) -> usize {
     }
 }
 
-/// What lets one kind of our packets through.
-pub(super) fn rule(way: Way, bridge: &str, tag: &str) -> Rule {
+/// Bridges of other programs, by the names that they give them.
+const OTHERS: [&str; 7] = ["docker", "br-", "podman", "cni", "virbr", "lxdbr", "incusbr"];
+
+/// What lets one kind of our packets through. What goes to other programs' bridges is for their own rules to judge: they
+/// would not be asked any more.
+pub(super) fn rules(way: Way, bridge: &str, links: &Links, tag: &str) -> Vec<Rule> {
+    if way != Way::Out {
+        return vec![rule(way, bridge, tag)];
+    }
+    let is_usual = |name: &str| OTHERS.iter().any(|start| name.starts_with(start));
+    let out = |text: &str, open, action| {
+        let mut rule = rule(Way::Out, bridge, tag);
+        rule.tests.push(Test::Out(vec![Pattern { text: text.to_owned(), open }], true));
+        Rule { action, ..rule }
+    };
+    let is_way_out = |name: &&String| links.ways_out.contains(name);
+    let looks_like_theirs = |name: &&String| is_usual(name) || links.bridges.contains(name);
+    let mut all: Vec<_> =
+        links.ways_out.iter().filter(looks_like_theirs).map(|name| out(name, false, Action::Accept)).collect();
+    let unusual = links.bridges.iter().filter(|name| !is_usual(name) && !is_way_out(name) && *name != bridge);
+    all.extend(OTHERS.iter().map(|start| out(start, true, Action::Return)));
+    all.extend(unusual.map(|name| out(name, false, Action::Return)));
+    all.push(rule(way, bridge, tag));
+    all
+}
+
+/// The plain one.
+fn rule(way: Way, bridge: &str, tag: &str) -> Rule {
     let link = || vec![Pattern { text: bridge.to_owned(), open: false }];
     let tracked = |states, translated| Test::Tracked { states, translated, holds: true };
     let tests = match way {
@@ -230,16 +281,23 @@ pub(super) fn rule(way: Way, bridge: &str, tag: &str) -> Rule {
 enum Fate {
     Accept,
     Drop,
-    /// Dropped by a rule that names our bridge.
+    /// Dropped by a rule that names our bridge, or where another rule lets some of them through to it.
     Meant,
     /// The chain says nothing about them.
     Through,
 }
 
 fn fate(table: &Table, base: &Chain, guest: &Guest, way: Way, family: Family) -> Fate {
-    let mut walk = Walk { table, guest, way, family, visited: &mut Vec::new(), depth: 0, named: false };
+    let mut walk = Walk { table, guest, way, family, visited: &mut Vec::new(), depth: 0, named: false, opened: false };
     match walk.chain(base) {
-        Fate::Through if base.forward == Some(true) => Fate::Drop,
+        Fate::Drop if walk.opened => Fate::Meant,
+        Fate::Through if base.forward == Some(true) => {
+            if walk.opened {
+                Fate::Meant
+            } else {
+                Fate::Drop
+            }
+        }
         Fate::Through => Fate::Accept,
         decided => decided,
     }
@@ -258,15 +316,22 @@ struct Walk<'w> {
     depth: u32,
     /// A rule on the way here named our bridge.
     named: bool,
+    /// A rule lets some of what comes in through to our bridge, by name: somebody has thought of it.
+    opened: bool,
 }
 
 impl Walk<'_> {
     fn chain(&mut self, chain: &Chain) -> Fate {
         for rule in &chain.rules {
-            if self.holds(rule) != Some(true) {
-                continue;
-            }
             let named = self.named || rule.tests.iter().any(|test| self.names(test));
+            match self.holds(rule) {
+                Some(true) => {}
+                None if rule.action == Action::Accept && matches!(self.way, Way::Published | Way::Direct) => {
+                    self.opened |= named;
+                    continue;
+                }
+                _ => continue,
+            }
             let (target, stays) = match &rule.action {
                 Action::Accept => return Fate::Accept,
                 Action::Drop if named => return Fate::Meant,

@@ -8,11 +8,7 @@ use crate::Family;
 use dhow_sys::xtables::{Question, ask};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
-
-/// Those of a network namespace: a socket for each family that has one.
-#[derive(Debug)]
-pub(super) struct Legacy(Vec<(Family, OwnedFd)>);
+use std::os::fd::AsFd as _;
 
 /// The name of the table that filters.
 const FILTER: &[u8] = b"filter";
@@ -24,30 +20,25 @@ const SIZE_MAX: usize = 64 << 20;
 /// How often a table is read that changes meanwhile.
 const TRIES: u32 = 20;
 
-impl Legacy {
-    /// Of the calling thread's namespace.
-    pub(super) fn open() -> io::Result<Legacy> {
-        let mut all = Vec::new();
-        for (family, names, domain) in [
-            (Family::V4, "ip_tables_names", AddressFamily::INET),
-            (Family::V6, "ip6_tables_names", AddressFamily::INET6),
-        ] {
-            let names = dhow_sys::procfs::read(format!("/proc/thread-self/net/{names}")).unwrap_or_default();
-            if names.split(|byte| *byte == b'\n').any(|name| name == FILTER) {
-                all.push((family, rustix::net::socket_with(domain, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?));
-            }
-        }
-        Ok(Legacy(all))
-    }
-
-    /// What they say.
-    pub(super) fn tables(&self) -> io::Result<Vec<Table>> {
-        self.0.iter().map(|(family, socket)| table(*family, socket)).collect()
-    }
+/// The families that have such a table, in the calling thread's network namespace.
+pub(super) fn families() -> Vec<Family> {
+    let has_table = |family: &Family| {
+        let names = if *family == Family::V6 { "ip6_tables_names" } else { "ip_tables_names" };
+        let names = dhow_sys::procfs::read(format!("/proc/thread-self/net/{names}")).unwrap_or_default();
+        names.split(|byte| *byte == b'\n').any(|name| name == FILTER)
+    };
+    [Family::V4, Family::V6].into_iter().filter(has_table).collect()
 }
 
-fn table(family: Family, socket: &OwnedFd) -> io::Result<Table> {
+/// What they say.
+pub(super) fn tables() -> io::Result<Vec<Table>> {
+    families().into_iter().map(table).collect()
+}
+
+fn table(family: Family) -> io::Result<Table> {
     let is_v6 = family == Family::V6;
+    let domain = if is_v6 { AddressFamily::INET6 } else { AddressFamily::INET };
+    let socket = rustix::net::socket_with(domain, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     for _ in 0..TRIES {
         let mut info = [0; INFO];
         info[..FILTER.len()].copy_from_slice(FILTER);

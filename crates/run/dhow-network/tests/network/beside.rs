@@ -1,9 +1,9 @@
 //! Other firewalls that drop what is forwarded: made by the programs that people use, and looked at by them afterwards.
 
-use crate::world::{World, ask, blue, locked, plan, port, red, run, serve, silent};
+use crate::world::{World, ask, blue, locked, plan, port, red, run, serve, silent, subnet};
 use dhow_network::Family;
-use dhow_network::beside::{Advice, Beside, Guest};
-use dhow_network::firewall::{Network, Watch};
+use dhow_network::beside::{self, Advice, Glance, Guest};
+use dhow_network::firewall::{Firewall, Network, Watch};
 use dhow_network::netns::Netns;
 use dhow_network::ports::Protocol;
 use std::os::fd::AsFd as _;
@@ -42,13 +42,23 @@ impl Scene {
         run(&self.world.host, "sh", &["-ec", script])
     }
 
-    fn beside(&self) -> Beside {
-        self.world.host.with(|| Ok::<_, std::io::Error>(Beside::open(crate::world::TABLE).unwrap())).unwrap()
+    /// Does something with the firewall, in its namespace.
+    fn with<T: Send>(&self, work: impl FnOnce(&mut Firewall) -> T + Send) -> T {
+        self.world.host.with(|| Ok::<_, std::io::Error>(work(&mut self.world.firewall()))).unwrap()
     }
 
     fn settle(&self, guests: &[Guest]) -> (usize, Vec<Advice>) {
-        let settled = self.beside().settle(guests, true).unwrap();
+        let mut route = self.world.host.route().unwrap();
+        let settled = self.with(|firewall| beside::settle(firewall, &mut route, guests)).unwrap();
+        for guest in guests {
+            let is_told = settled.advice.iter().any(|advice| advice.bridge == guest.bridge && advice.owner != "ufw");
+            assert!(!is_told || self.glance(guest) == Glance::NoPlace, "a glance sees no less");
+        }
         (settled.edits.len(), settled.advice)
+    }
+
+    fn glance(&self, guest: &Guest) -> Glance {
+        self.with(|firewall| beside::glance(firewall, guest)).unwrap()
     }
 
     #[track_caller]
@@ -100,21 +110,23 @@ fn where_docker_is_our_rules_are_in_its_users_chain() {
     scene.sh(DOCKER);
     scene.blocked(Family::V4);
     scene.blocked(Family::V6);
-    assert_eq!(scene.settle(&[guest(&blue())]), (6, Vec::new()));
+    assert_eq!(scene.settle(&[guest(&blue())]), (20, Vec::new()));
+    assert_eq!(scene.glance(&guest(&blue())), Glance::Settled);
     scene.flows(Family::V4);
     scene.flows(Family::V6);
     assert!(silent(&scene.world.outside, "192.0.2.1:8081"), "what the administrator drops there is dropped before");
     let listing = scene.sh("iptables -S DOCKER-USER");
-    let comment = format!("-m comment --comment \"{TAG}\" -j ACCEPT");
-    assert_eq!(
-        listing.lines().skip(2).collect::<Vec<_>>(),
-        [
-            format!("-A DOCKER-USER -i dhow0 {comment}"),
-            format!("-A DOCKER-USER -o dhow0 -m conntrack --ctstate RELATED,ESTABLISHED {comment}"),
-            format!("-A DOCKER-USER -o dhow0 -m conntrack --ctstate DNAT {comment}"),
-            "-A DOCKER-USER -j RETURN".to_owned(),
-        ]
-    );
+    let comment = format!("-m comment --comment \"{TAG}\"");
+    let theirs = ["docker+", "br-+", "podman+", "cni+", "virbr+", "lxdbr+", "incusbr+"];
+    let mut expected: Vec<_> =
+        theirs.iter().map(|name| format!("-A DOCKER-USER -i dhow0 -o {name} {comment} -j RETURN")).collect();
+    expected.extend([
+        format!("-A DOCKER-USER -i dhow0 {comment} -j ACCEPT"),
+        format!("-A DOCKER-USER -o dhow0 -m conntrack --ctstate RELATED,ESTABLISHED {comment} -j ACCEPT"),
+        format!("-A DOCKER-USER -o dhow0 -m conntrack --ctstate DNAT {comment} -j ACCEPT"),
+        "-A DOCKER-USER -j RETURN".to_owned(),
+    ]);
+    assert_eq!(listing.lines().skip(2).collect::<Vec<_>>(), expected);
     assert_eq!(scene.settle(&[guest(&blue())]), (0, Vec::new()), "once is enough");
     // As at a boot that restores what was saved: iptables writes the rules anew, and they are still ours.
     scene.sh("iptables-save > /dev/null; iptables-save | iptables-restore; ip6tables-save | ip6tables-restore");
@@ -122,17 +134,18 @@ fn where_docker_is_our_rules_are_in_its_users_chain() {
     scene.flows(Family::V4);
     // Somebody empties the chain.
     scene.sh("iptables -F DOCKER-USER; iptables -A DOCKER-USER -j RETURN");
+    assert_eq!(scene.glance(&guest(&blue())), Glance::Missing);
     scene.blocked(Family::V4);
-    assert_eq!(scene.settle(&[guest(&blue())]), (3, Vec::new()));
+    assert_eq!(scene.settle(&[guest(&blue())]), (10, Vec::new()));
     scene.flows(Family::V4);
     // The network has gone.
-    assert_eq!(scene.settle(&[]), (6, Vec::new()));
+    assert_eq!(scene.settle(&[]), (20, Vec::new()));
     assert_eq!(ours(&scene.sh("iptables-save; ip6tables-save")), Vec::<&str>::new());
     scene.blocked(Family::V4);
     // Nobody drops by default any more, so nobody needs what was put there.
     scene.settle(&[guest(&blue())]);
     scene.sh("iptables -P FORWARD ACCEPT; ip6tables -P FORWARD ACCEPT");
-    assert_eq!(scene.settle(&[guest(&blue())]), (6, Vec::new()));
+    assert_eq!(scene.settle(&[guest(&blue())]), (20, Vec::new()));
     assert_eq!(ours(&scene.sh("iptables-save; ip6tables-save")), Vec::<&str>::new());
 }
 
@@ -141,18 +154,17 @@ fn each_network_has_rules_of_its_own_and_an_internal_one_needs_none() {
     let scene = Scene::new();
     scene.sh(DOCKER);
     let guests = [guest(&blue()), guest(&red()), guest(&locked())];
-    assert_eq!(scene.settle(&guests), (12, Vec::new()));
+    assert_eq!(scene.settle(&guests), (40, Vec::new()));
     scene.flows(Family::V4);
     assert_eq!(scene.settle(&guests), (0, Vec::new()));
-    // Without a sweep nobody else's go.
-    let settled = scene.beside().settle(&guests[1..2], false).unwrap();
-    assert_eq!(settled.edits, []);
-    assert_eq!(scene.settle(&guests[1..]).0, 6);
-    assert_eq!(scene.sh("iptables-save").matches("dhow-0123abcd:dh-red").count(), 3);
+    // What is left of the first one is a bridge of somebody else's.
+    assert_eq!(scene.settle(&guests[1..]).0, 20 + 20 + 22);
+    assert_eq!(ours(&scene.sh("iptables-save; ip6tables-save")), Vec::<&str>::new());
+    assert_eq!(scene.sh("iptables-save").matches("dhow-0123abcd:dh-red").count(), 11);
     scene.blocked(Family::V4);
     // Its neighbours talk to each other by way of the host's rules where bridges call them.
     let bridged = Guest { bridged: true, ..guest(&locked()) };
-    assert_eq!(scene.settle(&[bridged]), (7, Vec::new()));
+    assert_eq!(scene.settle(&[bridged]), (23, Vec::new()));
     assert!(scene.sh("iptables -S DOCKER-USER").contains("-i dh-locked -o dh-locked -m comment"));
 }
 
@@ -226,7 +238,7 @@ fn what_names_our_bridge_is_meant() {
     let scene = Scene::new();
     scene.sh(DOCKER);
     scene.sh("iptables -I FORWARD -i dhow0 -j REJECT");
-    assert_eq!(scene.settle(&[guest(&blue())]), (5, Vec::new()), "the rest is let through");
+    assert_eq!(scene.settle(&[guest(&blue())]), (12, Vec::new()), "the rest is let through");
     assert!(silent(&scene.container, "192.0.2.2:99"));
     assert!(ask(&scene.world.outside, "192.0.2.1:8080").is_err(), "its answers are meant, too");
 }
@@ -301,27 +313,71 @@ fn where_ufw_is_our_rules_are_behind_its_users() {
     ufw.run("--force enable");
     scene.blocked(Family::V4);
     scene.blocked(Family::V6);
-    // It lets answers through by itself.
-    assert_eq!(scene.settle(&[guest(&blue())]), (4, Vec::new()));
+    // It lets answers through by itself. What comes in is for it to let in.
+    let (edits, advice) = scene.settle(&[guest(&blue())]);
+    assert_eq!((edits, advice.len()), (16, 1), "{advice:?}");
+    assert_eq!(
+        advice[0].to_string(),
+        "ufw (chain FORWARD of table ip filter) drops what comes to published ports of dhow0; to let that through, run: \
+         ufw route allow out on dhow0"
+    );
+    let goes_out = || {
+        assert!(ask(&scene.container, "192.0.2.2:99").unwrap().starts_with("outside"));
+        assert!(ask(&scene.container, "[2001:db8::2]:99").unwrap().starts_with("outside"));
+    };
+    goes_out();
+    assert!(silent(&scene.world.outside, "192.0.2.1:8080"));
+    assert!(silent(&scene.world.outside, "[2001:db8::1]:8080"));
+    let asking = Guest { published: vec![(Protocol::Tcp, 80)], ..guest(&blue()) };
+    let (edits, advice) = scene.settle(&[asking]);
+    assert_eq!((edits, advice[0].commands.len(), scene.glance(&guest(&blue()))), (0, 1, Glance::Settled));
+    ufw.run(advice[0].commands[0].strip_prefix("ufw ").unwrap());
     scene.flows(Family::V4);
     scene.flows(Family::V6);
-    assert_eq!(scene.settle(&[guest(&blue())]), (0, Vec::new()));
+    assert!(silent(&scene.world.outside, "192.0.2.1:8081"), "nobody has allowed that");
+    assert_eq!(scene.settle(&[guest(&blue())]), (0, Vec::new()), "that was thought of");
     ufw.run("reload");
-    scene.blocked(Family::V4);
-    assert_eq!(scene.settle(&[guest(&blue())]), (4, Vec::new()));
+    assert!(silent(&scene.container, "192.0.2.2:99"));
+    assert_eq!(scene.settle(&[guest(&blue())]), (16, Vec::new()));
+    goes_out();
     scene.flows(Family::V4);
     assert!(ufw.run("status verbose").contains("Status: active"));
     // Its own rules for what is forwarded come first.
-    ufw.run("route deny in on eth0 out on dhow0 to any port 80 proto tcp");
-    assert!(silent(&scene.world.outside, "192.0.2.1:8080"));
-    assert!(ask(&scene.world.outside, "192.0.2.1:8081").is_ok());
+    ufw.run("route deny in on dhow0 to any port 99 proto tcp");
+    assert!(silent(&scene.container, "192.0.2.2:99"));
     // Gone when they are gone with the network, and when nobody needs them.
-    assert_eq!(scene.settle(&[]), (4, Vec::new()));
+    assert_eq!(scene.settle(&[]), (16, Vec::new()));
     scene.settle(&[guest(&blue())]);
     ufw.run("disable");
     scene.settle(&[guest(&blue())]);
     assert_eq!(ours(&scene.sh("iptables-save; ip6tables-save")), Vec::<&str>::new());
+    scene.flows(Family::V6);
+}
+
+#[test]
+fn what_goes_to_other_programs_bridges_is_for_their_rules() {
+    let scene = Scene::new();
+    scene.sh(DOCKER);
+    for (name, block) in [("docker0", "172.30.0.0/16"), ("office", "172.31.0.0/16"), ("br-lan", "172.29.0.0/16")] {
+        let network = Network::new(name, [subnet(block)]);
+        scene.world.bridge(&network);
+        let there = scene.world.container(&network, 2);
+        serve(&there, "0.0.0.0:70", "there");
+        std::mem::forget(there);
+    }
+    let reaches = |address: &str| !silent(&scene.container, address);
+    // As dockerd of before 28 has it.
+    scene.sh("iptables -N DOCKER; iptables -A FORWARD -o docker0 -j DOCKER; iptables -A DOCKER ! -i docker0 -o docker0 -j DROP");
+    scene.settle(&[guest(&blue())]);
     scene.flows(Family::V4);
+    assert!(!reaches("172.30.0.2:70") && !reaches("172.31.0.2:70") && !reaches("172.29.0.2:70"));
+    // One of them is the way out.
+    scene.sh("ip route add default via 172.29.0.2 dev br-lan");
+    assert_eq!(scene.settle(&[guest(&blue())]).1, []);
+    assert!(!reaches("172.30.0.2:70") && !reaches("172.31.0.2:70") && reaches("172.29.0.2:70"));
+    // And where they let us in, they do.
+    scene.sh("iptables -I DOCKER -i dhow0 -o docker0 -j ACCEPT; iptables -I FORWARD -o dhow0 -m conntrack --ctstate ESTABLISHED -j ACCEPT");
+    assert!(reaches("172.30.0.2:70"));
 }
 
 #[test]
@@ -337,21 +393,16 @@ fn times_beside_others() {
             scene.sh(script);
         }
         scene.settle(&guests);
-        let start = Instant::now();
-        for _ in 0..100 {
-            scene.world.host.with(|| Ok::<_, std::io::Error>(())).unwrap();
-        }
-        let aside = start.elapsed();
-        let mut beside = scene.beside();
-        let start = Instant::now();
-        for _ in 0..100 {
-            beside.settle(&guests, false).unwrap();
-        }
-        let settled = start.elapsed();
-        let start = Instant::now();
-        for _ in 0..100 {
-            scene.beside();
-        }
-        println!("{}: open {:?}, settled {:?}", script.get(..8).unwrap_or(script), (start.elapsed() - aside) / 100, settled / 100);
+        let time = |what, work: &mut (dyn FnMut(&mut Firewall) + Send)| {
+            let took = scene.with(|firewall| {
+                let start = Instant::now();
+                (0..100).for_each(|_| work(firewall));
+                start.elapsed()
+            });
+            println!("{what} {script:.8}: {:?}", took / 100);
+        };
+        let mut route = scene.world.host.route().unwrap();
+        time("settle", &mut |firewall| drop(beside::settle(firewall, &mut route, &guests).unwrap()));
+        time("glance", &mut |firewall| assert_eq!(beside::glance(firewall, &guests[0]).unwrap(), Glance::Settled));
     }
 }

@@ -6,6 +6,7 @@ use super::events::record;
 use super::remove::take_away;
 use super::{predefined, subnets};
 use crate::{Engine, EngineError};
+use dhow_network::beside::Advice;
 use dhow_network::ipam::{self, PoolRequest, RawPool};
 use dhow_network::link::{self, BridgeOptions, IpvlanMode, Kind, New};
 use dhow_network::netlink::Socket;
@@ -50,6 +51,8 @@ pub struct Created {
     pub id: String,
     /// Settings of the kernel that were changed for it.
     pub changes: Vec<Change>,
+    /// What others' firewalls drop of it, and what would help.
+    pub advice: Vec<Advice>,
 }
 
 /// Makes a network.
@@ -96,7 +99,7 @@ pub fn create(engine: &Engine, request: &CreateRequest) -> Result<Created, Engin
     })?;
     let ready = Host::open(engine).and_then(|mut host| ensure(engine, &mut host, &row));
     match ready {
-        Ok(ready) => Ok(Created { id: row.id, changes: ready.changes }),
+        Ok(ready) => Ok(Created { id: row.id, changes: ready.changes, advice: ready.advice }),
         Err(error) => {
             // What cannot be undone now is by `network rm`.
             let _ = take_away(engine, &row);

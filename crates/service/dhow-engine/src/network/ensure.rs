@@ -3,10 +3,12 @@
 //! Looking costs two questions to the kernel when all is there. A bridge is set up as the last step of its making, so one
 //! that is up is whole, whoever was killed meanwhile.
 
+use super::beside;
 use super::config::{Driver, NetworkConfig, bridge_mac, dummy_name};
 use super::plan::plan;
 use super::{outside, subnets};
 use crate::{Engine, EngineError};
+use dhow_network::beside::Advice;
 use dhow_network::firewall::{self, Firewall, Plan};
 use dhow_network::link::{self, BridgeOptions, Kind, Link, New};
 use dhow_network::netlink::Socket;
@@ -47,6 +49,8 @@ pub(crate) struct Ready {
     pub(crate) isolated: bool,
     /// Settings of the kernel that were changed for it.
     pub(crate) changes: Vec<Change>,
+    /// What others' firewalls drop of it, when it was just made.
+    pub(crate) advice: Vec<Advice>,
 }
 
 /// Makes what is missing of a network on the host. To be called outside of transactions.
@@ -59,10 +63,12 @@ pub(crate) fn ensure(engine: &Engine, host: &mut Host, row: &NetworkRow) -> Resu
     let name = config.link(&row.id);
     if config.driver == Driver::Macvlan {
         let index = parent(engine, host, row, &name)?;
-        return Ok(Ready { config, index, hairpin: false, isolated: false, changes: Vec::new() });
+        return Ok(Ready { config, index, hairpin: false, isolated: false, changes: Vec::new(), advice: Vec::new() });
     }
     let mut changes = Vec::new();
-    let index = match ours(&mut host.route, row, &name)?.filter(|link| link.up) {
+    let present = ours(&mut host.route, row, &name)?.filter(|link| link.up);
+    let mut is_new = present.is_none();
+    let index = match present {
         Some(link) => link.index,
         None => {
             let lock = engine.state.lock(ObjectKind::Network, &row.id)?;
@@ -74,10 +80,16 @@ pub(crate) fn ensure(engine: &Engine, host: &mut Host, row: &NetworkRow) -> Resu
     };
     if !host.firewall.knows(&name)? {
         rebuild(engine, &mut host.firewall)?;
+        is_new = true;
+    }
+    let advice = if is_new { beside::settle(engine, host)?.advice } else { Vec::new() };
+    if !is_new {
+        beside::glance(engine, host, row, &config)?;
     }
     let hairpin = sysctl::bridges_call_the_firewall_here()?;
     let isolated = !config.inter_container();
-    Ok(Ready { config, index, hairpin, isolated, changes })
+    let advice = advice.into_iter().filter(|advice| advice.bridge == name).collect();
+    Ok(Ready { config, index, hairpin, isolated, changes, advice })
 }
 
 /// What a container's wire needs of its bridge besides.

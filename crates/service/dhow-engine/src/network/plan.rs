@@ -33,7 +33,8 @@ pub(crate) fn plan(
     Ok(Plan { table, networks: all, ports: live.filter_map(port).collect(), outside: Default::default() })
 }
 
-fn network(row: &NetworkRow, config: &NetworkConfig) -> Network {
+/// A network as our table has it.
+pub(super) fn network(row: &NetworkRow, config: &NetworkConfig) -> Network {
     let unprotected = |family| config.gateway_mode(family) == GatewayMode::NatUnprotected;
     Network {
         internal: config.internal,

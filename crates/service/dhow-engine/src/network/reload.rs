@@ -3,10 +3,12 @@
 //! For after somebody flushed nftables, deleted a bridge, turned forwarding off, or killed who answers for names.
 //! Connections go on: rules are replaced in one transaction, and what is as it should be is left alone.
 
+use super::beside;
 use super::config::{Driver, NetworkConfig};
 use super::endpoint::EndpointState;
 use super::ensure::{Host, current, is_empty, make, ours, rebuild, set_options, still_there};
 use crate::{Engine, EngineError};
+use dhow_network::beside::{Advice, Edit};
 use dhow_network::sysctl::{self, Change};
 use dhow_network::{NetworkError, link};
 use dhow_state::{EndpointRow, NetworkRow, ObjectKind};
@@ -22,6 +24,10 @@ pub struct Reloaded {
     pub wires: Vec<String>,
     /// Settings of the kernel.
     pub changes: Vec<Change>,
+    /// Rules in others' tables that were put there or taken away: where.
+    pub beside: Vec<String>,
+    /// What others' firewalls drop of our networks, and what would help.
+    pub advice: Vec<Advice>,
 }
 
 /// Makes all that is missing. Networks that nobody runs on, and that have no bridge now, wait for their first container.
@@ -46,6 +52,14 @@ pub fn reload(engine: &Engine) -> Result<Reloaded, EngineError> {
             _ => Ok(()),
         });
         failed = failed.or(done.err());
+    }
+    match beside::settle(engine, &mut host) {
+        Ok(settled) => {
+            let mut places: Vec<_> = settled.edits.iter().map(Edit::place).collect();
+            places.dedup();
+            (reloaded.beside, reloaded.advice) = (places, settled.advice);
+        }
+        Err(error) => failed = failed.or(Some(error)),
     }
     let names = crate::container::mend_names(engine, None).and_then(|()| super::names::tidy(engine));
     failed.or(names.err()).map_or(Ok(reloaded), Err)

@@ -3,6 +3,7 @@
 //! A network is kept as long as any container is on it, running or not: docker only looks at those that run, and what is
 //! stopped can then never be started again.
 
+use super::beside;
 use super::config::{Driver, NetworkConfig, dummy_name};
 use super::ensure::{Host, rebuild};
 use super::events::record;
@@ -55,6 +56,8 @@ pub(super) fn take_away(engine: &Engine, row: &NetworkRow) -> Result<(), EngineE
         Ok(())
     })?;
     rebuild(engine, &mut host.firewall)?;
+    // The network has gone whatever becomes of this; what stays goes at the next reload.
+    let _ = beside::settle(engine, &mut host);
     names::forget(engine, &row.id)?;
     drop(lock);
     Ok(())

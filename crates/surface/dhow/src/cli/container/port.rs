@@ -1,6 +1,7 @@
 //! `port`: where the ports of a container are on the host.
 
 use super::networks;
+use super::run::warn;
 use crate::cli::parse::{self, Count, Shape};
 use crate::cli::{Ended, Failure, Globals, global};
 use dhow_engine::container;
@@ -23,7 +24,9 @@ const SHAPE: Shape = Shape {
 pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     let Some(args) = parse::parse::<Port>(&SHAPE, words, |a| a.words.len())? else { return Ok(0) };
     let name = global::text(&args.words[0]);
-    let container = container::inspect(&globals.reader()?, &name)?;
+    let engine = globals.reader()?;
+    let container = container::inspect(&engine, &name)?;
+    warn(&engine, &container.id);
     let lines = networks::lines(&container);
     let Some(asked) = args.words.get(1).map(|word| global::text(word)) else {
         let all: Vec<String> = lines.iter().map(|(port, address)| format!("{port} -> {address}\n")).collect();

@@ -7,7 +7,7 @@ use crate::cli::parse::{self, Count, Shape};
 use crate::cli::{Ended, Failure, Globals};
 use dhow_engine::container::Supervisor;
 use dhow_engine::container::request::{CreateRequest, RestartPolicy};
-use dhow_engine::{Engine, EngineError, container};
+use dhow_engine::{Engine, EngineError, container, network};
 use dhow_supervisor::client::{Connection, Streams};
 use std::ffi::OsString;
 use std::io::Write;
@@ -62,6 +62,9 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
         records: request.host.restart == RestartPolicy::No,
     };
     let connection = begin(&engine, &id, &manner, &request, supervisor)?;
+    if !request.host.ports.is_empty() || request.host.publish_all {
+        warn(&engine, &id);
+    }
     if manner.streams == Streams::default() {
         drop(connection);
         writeln!(std::io::stdout(), "{id}")?;
@@ -71,6 +74,14 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
         Outcome::Exited(code) => code,
         Outcome::Detached => 0,
     })
+}
+
+/// Says what keeps published ports from being reached. The container runs whatever comes of it.
+pub(super) fn warn(engine: &Engine, id: &str) {
+    for advice in network::advice(engine, id).unwrap_or_default() {
+        // Where standard error is gone there is nobody to warn.
+        let _ = writeln!(std::io::stderr(), "WARNING: {advice}");
+    }
 }
 
 fn ours(failure: Failure) -> Failure {

@@ -80,6 +80,9 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
         // Where standard error is gone there is nobody to tell.
         let _ = writeln!(std::io::stderr(), "Kernel settings of this host were changed: {}{alone}", changes.join(", "));
     }
+    for advice in &created.advice {
+        let _ = writeln!(std::io::stderr(), "WARNING: {advice}");
+    }
     parse::print(&format!("{}\n", created.id))
 }
 

@@ -4,6 +4,7 @@ use crate::cli::parse::{self, Count, Shape};
 use crate::cli::{Ended, Globals};
 use dhow_engine::network;
 use std::ffi::OsString;
+use std::io::Write as _;
 
 #[derive(clap::Args)]
 struct Reload {
@@ -26,5 +27,10 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     lines.extend(done.wires.iter().map(|name| format!("link {name} was in no bridge of its network, or down")));
     lines.extend(done.differences.iter().map(|difference| format!("firewall: {difference}")));
     lines.extend(done.changes.iter().map(ToString::to_string));
+    lines.extend(done.beside.iter().map(|place| format!("firewall: our rules in {place} were put right")));
+    for advice in &done.advice {
+        // Where standard error is gone there is nobody to warn.
+        let _ = writeln!(std::io::stderr(), "WARNING: {advice}");
+    }
     parse::print(&lines.iter().map(|line| format!("{line}\n")).collect::<String>())
 }
