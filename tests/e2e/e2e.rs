@@ -14,6 +14,7 @@ mod bad_archives;
 mod bad_input;
 mod bad_layers;
 mod bad_stores;
+mod beside;
 mod crowds;
 mod events;
 mod exec;

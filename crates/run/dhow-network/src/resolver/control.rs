@@ -47,7 +47,7 @@ pub const PACKET_MAX: usize = 64 * 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a resolver stays without containers and connections, in milliseconds: the next may be about to come.
 pub const LINGER: u64 = 2000;
-/// A user that nobody else is: no account has such a number, and service managers draw theirs elsewhere.
+/// The first of 4096 users that nobody else is: no account has such a number, and service managers draw theirs elsewhere.
 pub const NOBODY_ELSE: u32 = 0x7e00_0035;
 
 /// What can be asked of a resolver.
@@ -98,9 +98,11 @@ pub struct Begin {
 }
 
 impl Begin {
-    /// As a resolver of dhow's runs.
-    pub fn usual() -> Begin {
-        Begin { version: VERSION, user: NOBODY_ELSE, linger: Some(LINGER), group: None }
+    /// As the resolver of this network runs. The networks of a host hardly share a user: what the kernel allows each user
+    /// (inotify instances) is enough for all, and no resolver has any say about another.
+    pub fn of(network: &str) -> Begin {
+        let number = network.get(..3).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or_default();
+        Begin { version: VERSION, user: NOBODY_ELSE + number, linger: Some(LINGER), group: None }
     }
 }
 

@@ -299,7 +299,8 @@ impl Resolver {
         self.deaths.retain(|death| now.duration_since(*death) < WITHIN);
         self.deaths.push(now);
         let Stage::Dead(record) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
-        self.stage = succeed(words, record);
+        let network = self.name.to_str().and_then(|name| name.strip_suffix(ENDING)).unwrap_or_default();
+        self.stage = succeed(words, Begin::of(network), record);
     }
 }
 
@@ -325,13 +326,13 @@ fn hear_one(control: Control, mut record: Record, handed: Option<Record>) -> Sta
     Stage::Followed { control, record, handed }
 }
 
-fn succeed(words: &[OsString], record: Record) -> Stage {
+fn succeed(words: &[OsString], begin: Begin, record: Record) -> Stage {
     let Some(mut command) = start(words) else { return Stage::Over };
     let Ok((control, _reaped_with_all_others)) = Control::launch(&mut command) else { return Stage::Dead(record) };
     if rustix::io::ioctl_fionbio(&control, true).is_err() {
         return Stage::Dead(record);
     }
-    match Heir::begin(&control, record, Begin::usual()) {
+    match Heir::begin(&control, record, begin) {
         Ok(heir) => Stage::Heir { control, heir },
         Err((_, record)) => Stage::Dead(record),
     }

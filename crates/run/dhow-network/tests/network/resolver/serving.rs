@@ -378,7 +378,7 @@ fn an_heir_is_made_step_by_step() {
         wait_until("it is gone", || !hear(&mut record));
         let (control, mut child) =
             Control::launch(&mut Command::new(env!("CARGO_BIN_EXE_dhow-resolver-program"))).unwrap();
-        let mut heir = Heir::begin(&control, record, Begin::usual()).unwrap();
+        let mut heir = Heir::begin(&control, record, Begin::of("abc1")).unwrap();
         while !heir.go_on(&control).unwrap() {}
         assert_eq!(address(at, "web").len(), 1);
         let command = Control::connect(&path).unwrap().expect("it listens");

@@ -162,7 +162,7 @@ impl Directory {
         // <run root>/<store id>/networks
         let store = self.path.parent().and_then(Path::file_name).and_then(|store| store.to_str());
         let group = store.map(crate::container::supervisors_group);
-        control.ask(&Request::Begin(Begin { group, ..Begin::usual() }), &[])?;
+        control.ask(&Request::Begin(Begin { group, ..Begin::of(network) }), &[])?;
         let listener = self.listen(network).map_err(|e| EngineError::io("listen for", network, e.into()))?;
         control.ask(&Request::Listen, &[listener.as_fd()])?;
         let (begun, name) = (format!("{network}.sock.begun"), format!("{network}.sock"));
