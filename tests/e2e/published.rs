@@ -100,6 +100,13 @@ fn a_published_port_is_reached_from_everywhere() {
     std::thread::scope(|scope| {
         let peer = scope.spawn(|| {
             let (mut stream, peer) = listener.accept().unwrap();
+            // To the end of it, or what is left unread resets the connection.
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                request.push(byte[0]);
+            }
             stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nhello\n").unwrap();
             peer.ip().to_string()
         });

@@ -132,8 +132,13 @@ fn publish(engine: &Engine, host: &mut Host, lease: &Lease) -> Result<(), Engine
             }
             // Flushed between our look and our change: made anew from the ledger, which has these ports.
             Err(NetworkError::Missing { .. }) if !last => {
+                // That may take a network's lock, which comes before this one.
+                let again = lock.take().is_some();
                 for one in &lease.endpoints {
                     ensure(engine, host, &one.network)?;
+                }
+                if again {
+                    lock = Some(engine.state.lock(ObjectKind::Network, release::LOCK)?);
                 }
             }
             other => {
