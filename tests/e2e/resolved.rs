@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -417,4 +418,29 @@ fn names_survive_whoever_changes_networks() {
     assert_eq!(found(&box_, "web", "db"), db);
     box_.dhow(&["network", "rm", "back"]).ok();
     assert_eq!(found(&box_, "web", "db"), db);
+}
+
+/// `system upgrade`: who answers for names is the new program, too.
+#[test]
+fn another_program_answers() {
+    let box_ = Containers::new();
+    let copy = box_.folder().join("copy");
+    let this = box_.command::<&str>(&[]).get_program().to_owned();
+    std::fs::copy(&this, &copy).unwrap();
+    let old = |words: &[&str]| {
+        let mut command = Command::new(&copy);
+        command.args(box_.command(words).get_args()).env_remove("DHOW_ROOT").env_remove("DHOW_RUNROOT");
+        run(&mut command).ok()
+    };
+    old(&["network", "create", "shop"]);
+    for name in ["web", "db"] {
+        old(&["run", "-d", "--name", name, "--network", "shop", "box", "sleep", "1000"]);
+    }
+    let program = |pid: &Pid| std::fs::metadata(format!("/proc/{pid}/exe")).map(|meta| meta.ino()).unwrap_or_default();
+    let (new, before) = (std::fs::metadata(this).unwrap().ino(), resolvers(&box_));
+    assert!(before.len() == 1 && program(&before[0]) != new);
+    box_.dhow(&["system", "upgrade"]).ok();
+    assert_eq!(found(&box_, "web", "db"), addresses(&box_, "db", "shop"));
+    eventually("it is the new program", || matches!(resolvers(&box_)[..], [pid] if program(&pid) == new));
+    assert_eq!(found(&box_, "db", "web"), addresses(&box_, "web", "shop"));
 }

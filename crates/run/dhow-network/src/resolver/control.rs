@@ -166,6 +166,9 @@ pub struct Status {
     pub ports: Vec<u16>,
     /// Networks.
     pub networks: Vec<String>,
+    /// How many follow it.
+    #[serde(default)]
+    pub followers: usize,
     /// Queries that came.
     pub queries: u64,
     /// How many of them went to upstream servers.

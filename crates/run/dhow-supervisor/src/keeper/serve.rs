@@ -136,6 +136,8 @@ impl Keeper {
     pub(super) fn run(&mut self) -> io::Result<()> {
         // Others may have asked for the same as he who had it come to that.
         self.upgrade();
+        // Those that the one before us has followed.
+        self.look_after_networks();
         loop {
             self.wait()?;
             self.reap();

@@ -224,6 +224,14 @@ pub fn publish(engine: &Engine, networks: &[String]) -> Result<(), EngineError> 
     }
 }
 
+/// Has every resolver go on as the program that the keeper is. No question is lost.
+///
+/// # Errors
+/// Of files.
+pub(crate) fn renew(engine: &Engine) -> Result<(), EngineError> {
+    Directory::open(engine.state.run_dir())?.map_or(Ok(()), |directory| directory.renew())
+}
+
 /// Removes the control sockets of resolvers that have ended: who finds them takes them for those of ones that were killed.
 ///
 /// # Errors

@@ -6,6 +6,7 @@
 use crate::Engine;
 use crate::container::{list, read_only};
 use crate::error::EngineError;
+use crate::network::names;
 use dhow_runtime::status::Status;
 use dhow_supervisor::client::{self, Upgraded};
 use dhow_supervisor::keeper;
@@ -22,7 +23,7 @@ pub struct Asked {
 
 impl Engine {
     /// Has the keeper and the supervisor of every running container go on as this program; a container that nobody watches
-    /// is watched again. One outcome each, the keeper's first.
+    /// is watched again. One outcome each, the keeper's first. Those who answer for names go with the keeper.
     ///
     /// # Errors
     /// When nobody could be asked at all. That one process could not be upgraded is its outcome.
@@ -37,6 +38,10 @@ impl Engine {
             let run_dir = self.state.container_run_dir(&container.id);
             let outcome = client::upgrade(&run_dir, program.as_fd()).map_err(EngineError::from);
             asked.push(Asked { container: Some((container.id, container.name)), outcome });
+        }
+        if matches!(asked[0].outcome, Ok(Upgraded::Done)) {
+            // They have nothing to lose: the keeper starts others.
+            names::renew(self)?;
         }
         Ok(asked)
     }

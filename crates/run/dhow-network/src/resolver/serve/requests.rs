@@ -234,6 +234,7 @@ impl Resolver {
             clients: self.clients.iter().flatten().map(|client| client.join.id.clone()).collect(),
             ports: self.clients.iter().flatten().map(Client::port).collect(),
             networks: self.world.networks.keys().cloned().collect(),
+            followers: self.connections.iter().flatten().filter(|connection| connection.follows).count(),
             queries: self.world.queries,
             forwarded: self.world.forwarded,
             unanswered: self.world.unanswered,

@@ -13,7 +13,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Its name in the run directory of the store; the keeper knows it, too.
 pub(super) const NAME: &str = "networks";
@@ -194,6 +194,28 @@ impl Directory {
             }
             Ok(())
         })
+    }
+
+    /// Has the keeper start another resolver in the place of each, with the same sockets: the program that it is itself. One
+    /// that nobody follows, or that does not answer, goes on as it is.
+    pub(super) fn renew(&self) -> Result<(), EngineError> {
+        let entries = rustix::fs::Dir::read_from(&self.fd).map_err(self.failed("read", ""))?;
+        for entry in entries.flatten() {
+            let network = entry.file_name().to_str().ok().and_then(|name| name.strip_suffix(".sock"));
+            if let Some(Ok(Some(control))) = network.map(|network| self.connect(network))
+                && control.set_patience(MOMENT).is_ok()
+            {
+                let deadline = Instant::now() + MOMENT;
+                let followed = || control.status().is_ok_and(|status| status.followers > 0);
+                while !followed() && Instant::now() < deadline {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                if followed() {
+                    let _ = control.ask(&Request::Stop, &[]);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Removes the sockets that nobody listens at.
