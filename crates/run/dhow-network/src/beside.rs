@@ -39,6 +39,7 @@ mod encode;
 pub mod foreign;
 mod judge;
 mod legacy;
+mod walk;
 
 pub use advice::Advice;
 pub use foreign::Foreign;

@@ -327,3 +327,29 @@ pub(super) fn conntrack(info: &[u8]) -> Test {
     }
     tracked(states.into(), states & XT_DNAT != 0, inverted & 1 == 0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::netlink::{Message, attributes, messages};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn garbage_is_read_without_harm(bytes in prop::collection::vec(any::<u8>(), 0..300), name in 0usize..12) {
+            let _ = (user_comment(&bytes), conntrack(&bytes), pattern(&bytes));
+            rules(attributes(&bytes), &Sets::new(), &mut Vec::new());
+            let names = ["meta", "ct", "bitwise", "cmp", "lookup", "immediate", "match", "target", "reject", "queue", "objref", "fib"];
+            let mut message = Message::new(0, 0).fixed(&[2, 0, 0, 0]);
+            message.attribute(3, &1u64.to_be_bytes());
+            message.nest(4, |list| list.nest(1, |one| {
+                one.text(1, names[name]);
+                one.attribute(2, &bytes);
+            }));
+            let bytes = message.finish(1).unwrap();
+            let received = messages(&bytes).next().unwrap().unwrap();
+            let read = rules(received.split::<4>().unwrap().1, &Sets::new(), &mut Vec::new());
+            prop_assert_eq!(read.len(), 1);
+        }
+    }
+}

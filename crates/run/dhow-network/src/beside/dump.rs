@@ -8,6 +8,7 @@ use crate::firewall::kind;
 use crate::netlink::{Attributes, Message, Received, Socket, attributes, flag};
 use crate::{Family, NetworkError};
 use rustix::io::Errno;
+use std::collections::btree_map::Entry;
 
 /// `NF_INET_FORWARD`.
 const FORWARD: u32 = 2;
@@ -100,9 +101,9 @@ fn rules(socket: &mut Socket, table: &mut Table) -> Result<(), NetworkError> {
             decode::rules(attributes(rule), &sets, &mut wanted);
         }
         for set in wanted {
-            if !sets.contains_key(&set) {
-                let members = members(socket, table, &set)?;
-                sets.insert(set, members);
+            if let Entry::Vacant(slot) = sets.entry(set) {
+                let members = members(socket, table, slot.key())?;
+                slot.insert(members);
             }
         }
         let rules: Vec<_> =

@@ -5,8 +5,8 @@
 //! all of them, is dropped by default; a rule that names our bridge and drops is meant, and stays as it is.
 
 use super::foreign::{Action, Chain, Foreign, Keeper, Layer, Pattern, Rule, Table, Test, state};
+use super::walk::{self, Fate, fate};
 use super::{Advice, Guest, Links, Way, advice};
-use crate::Family;
 
 /// A change of somebody's table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,10 +218,8 @@ fn place<'t>(table: &'t Table, base: &Chain, guest: &Guest, way: Way) -> Option<
     if table.keeper == Keeper::Legacy || table.name != "filter" {
         return None;
     }
-    let mut visited = Vec::new();
     let family = *guest.families.iter().find(|family| table.layer.has(**family))?;
-    let mut walk = Walk { table, guest, way, family, visited: &mut visited, depth: 0, named: false, opened: false };
-    let _ = walk.chain(base);
+    let visited = walk::visited(table, base, guest, way, family);
     let name = visited.into_iter().find(|name| is_place(table.layer, name))?;
     table.chain(&name)
 }
@@ -274,145 +272,4 @@ fn rule(way: Way, bridge: &str, tag: &str) -> Rule {
         Way::Among => vec![Test::In(link(), true), Test::Out(link(), true)],
     };
     Rule { handle: 0, comment: Some(tag.to_owned()), tests, action: Action::Accept }
-}
-
-/// What becomes of all packets of a kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Accept,
-    Drop,
-    /// Dropped by a rule that names our bridge, or where another rule lets some of them through to it.
-    Meant,
-    /// The chain says nothing about them.
-    Through,
-}
-
-fn fate(table: &Table, base: &Chain, guest: &Guest, way: Way, family: Family) -> Fate {
-    let mut walk = Walk { table, guest, way, family, visited: &mut Vec::new(), depth: 0, named: false, opened: false };
-    match walk.chain(base) {
-        Fate::Drop if walk.opened => Fate::Meant,
-        Fate::Through if base.forward == Some(true) => {
-            if walk.opened {
-                Fate::Meant
-            } else {
-                Fate::Drop
-            }
-        }
-        Fate::Through => Fate::Accept,
-        decided => decided,
-    }
-}
-
-/// As deep as the kernel jumps.
-const DEPTH: u32 = 16;
-
-struct Walk<'w> {
-    table: &'w Table,
-    guest: &'w Guest,
-    way: Way,
-    family: Family,
-    /// The chains that all packets come by, in order.
-    visited: &'w mut Vec<String>,
-    depth: u32,
-    /// A rule on the way here named our bridge.
-    named: bool,
-    /// A rule lets some of what comes in through to our bridge, by name: somebody has thought of it.
-    opened: bool,
-}
-
-impl Walk<'_> {
-    fn chain(&mut self, chain: &Chain) -> Fate {
-        for rule in &chain.rules {
-            let named = self.named || rule.tests.iter().any(|test| self.names(test));
-            match self.holds(rule) {
-                Some(true) => {}
-                None if rule.action == Action::Accept && matches!(self.way, Way::Published | Way::Direct) => {
-                    self.opened |= named;
-                    continue;
-                }
-                _ => continue,
-            }
-            let (target, stays) = match &rule.action {
-                Action::Accept => return Fate::Accept,
-                Action::Drop if named => return Fate::Meant,
-                Action::Drop => return Fate::Drop,
-                Action::Return => return Fate::Through,
-                Action::Continue => continue,
-                Action::Jump(target) => (target, true),
-                Action::Goto(target) => (target, false),
-            };
-            let Some(target) = self.table.chain(target).filter(|_| self.depth < DEPTH) else { continue };
-            self.visited.push(target.name.clone());
-            self.depth += 1;
-            let before = std::mem::replace(&mut self.named, named);
-            let fate = self.chain(target);
-            self.named = before;
-            self.depth -= 1;
-            if fate != Fate::Through || !stays {
-                return fate;
-            }
-        }
-        Fate::Through
-    }
-
-    /// Whether a rule holds for all packets of this kind, or for none; nothing when that differs, or nobody knows.
-    fn holds(&self, rule: &Rule) -> Option<bool> {
-        let mut all = Some(true);
-        for test in &rule.tests {
-            match self.test(test) {
-                Some(false) => return Some(false),
-                Some(true) => {}
-                None => all = None,
-            }
-        }
-        all
-    }
-
-    fn test(&self, test: &Test) -> Option<bool> {
-        let (from_us, to_us, states, translated) = match self.way {
-            Way::Out => (true, false, state::NEW, false),
-            Way::Back => (false, true, state::ESTABLISHED, false),
-            Way::Published => (false, true, state::NEW, true),
-            Way::Direct => (false, true, state::NEW, false),
-            Way::Among => (true, true, state::NEW, false),
-        };
-        match test {
-            Test::In(names, holds) => self.links(names, from_us).map(|is| is == *holds),
-            Test::Out(names, holds) => self.links(names, to_us).map(|is| is == *holds),
-            Test::Tracked { states: wanted, translated: counts, holds } => {
-                Some((wanted & states != 0 || *counts && translated) == *holds)
-            }
-            Test::Family(family, holds) => Some((*family == self.family) == *holds),
-            Test::Unknown => None,
-        }
-    }
-
-    fn links(&self, names: &[Pattern], is_ours: bool) -> Option<bool> {
-        let all: Vec<_> = names.iter().map(|name| self.link(name, is_ours)).collect();
-        if all.contains(&Some(true)) {
-            return Some(true);
-        }
-        all.iter().all(|one| *one == Some(false)).then_some(false)
-    }
-
-    /// Whether the link is this one (or one of these), of which we know that it is our bridge or that it is not.
-    fn link(&self, pattern: &Pattern, is_ours: bool) -> Option<bool> {
-        let fits = match pattern.open {
-            true => self.guest.bridge.starts_with(&pattern.text),
-            false => self.guest.bridge == pattern.text,
-        };
-        match (is_ours, fits) {
-            (true, fits) => Some(fits),
-            // Another link than our bridge, and any other that fits, too.
-            (false, true) if !pattern.open => Some(false),
-            (false, _) if pattern.open && pattern.text.is_empty() => Some(true),
-            (false, _) if !pattern.open && pattern.text == "lo" => Some(false),
-            _ => None,
-        }
-    }
-
-    fn names(&self, test: &Test) -> bool {
-        let (Test::In(names, true) | Test::Out(names, true)) = test else { return false };
-        names.iter().any(|name| !name.open && name.text == self.guest.bridge)
-    }
 }

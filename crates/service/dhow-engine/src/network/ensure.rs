@@ -82,10 +82,11 @@ pub(crate) fn ensure(engine: &Engine, host: &mut Host, row: &NetworkRow) -> Resu
         rebuild(engine, &mut host.firewall)?;
         is_new = true;
     }
-    let advice = if is_new { beside::settle(engine, host)?.advice } else { Vec::new() };
-    if !is_new {
-        beside::glance(engine, host, row, &config)?;
-    }
+    // What cannot be found out about others is no reason not to start; `network reload` says it.
+    let advice = match is_new {
+        true => beside::settle(engine, host).unwrap_or_default().advice,
+        false => beside::glance(engine, host, row, &config).map(|()| Vec::new()).unwrap_or_default(),
+    };
     let hairpin = sysctl::bridges_call_the_firewall_here()?;
     let isolated = !config.inter_container();
     let advice = advice.into_iter().filter(|advice| advice.bridge == name).collect();
