@@ -319,6 +319,8 @@ fn with_ipv6() {
     assert_eq!(get("[::1]:8080").unwrap_err().kind(), std::io::ErrorKind::ConnectionRefused);
     assert_eq!(get("127.0.0.1:8080").unwrap(), "I am web");
     assert!(TcpListener::bind("[::]:8080").is_err(), "it is held all the same");
+    let one = ["create", "--network", "six", "-p", "[::1]:8081:80", "box"];
+    containers.dhow(&one).fails(&["cannot publish port 80/tcp on [::1]", "127.0.0.1"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@
 
 use super::events;
 use super::names;
-use super::request::{CreateRequest, EndpointConfig, Namespace, RootSource};
+use super::request::{CreateRequest, EndpointConfig, Namespace, Publish, RootSource};
 use super::root;
 use super::spec::{self, Host, Merged};
 use super::stored::Stored;
@@ -18,6 +18,7 @@ use dhow_runtime::status::Status;
 use dhow_spec::Platform;
 use dhow_state::{ContainerRow, ContainerState, Durability, EndpointRow, ImageRow, Operation, Write};
 use std::cmp::Reverse;
+use std::net::Ipv6Addr;
 use std::path::Path;
 
 /// A container that was made.
@@ -118,6 +119,7 @@ fn endpoints(engine: &Engine, w: &Write<'_>, id: &str, merged: &mut Merged) -> R
     if merged.host.network != Namespace::Networks {
         return Ok(rows);
     }
+    check_ports(&merged.host.ports)?;
     let mut leading = Vec::new();
     for asked in &mut merged.host.networks {
         let network = network::find_or_make(engine, w, &asked.network)?;
@@ -138,6 +140,17 @@ fn endpoints(engine: &Engine, w: &Write<'_>, id: &str, merged: &mut Merged) -> R
         merged.warnings.push(format!("Published ports are discarded: network {name} has no way in for them"));
     }
     Ok(rows)
+}
+
+/// Refuses what could be published and never be reached: nothing leads from ::1 to another link.
+fn check_ports(ports: &[Publish]) -> Result<(), EngineError> {
+    match ports.iter().find(|port| port.address == Some(Ipv6Addr::LOCALHOST.into())) {
+        Some(port) => Err(EngineError::Invalid {
+            problem: format!("cannot publish port {} on [::1]: ports are not served there", port.target()),
+            hint: Some("publish it on 127.0.0.1, which localhost leads to as well".to_owned()),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Gives it a host name, where nobody did: the host's own where it shares the host's. One that joins another's network
