@@ -224,6 +224,9 @@ fn conflicts_are_found_before_the_start() {
     range("five");
     assert_eq!(containers.dhow(&["port", "five"]).text(), "80/tcp -> 0.0.0.0:8082");
     start("six", "8080-8082:80").fails_with(125, &["bind for 0.0.0.0:8080-8082 failed: all ports are allocated"]);
+    start("seven", "198.51.100.7:80:80")
+        .fails_with(125, &["failed to bind host port 198.51.100.7:80/tcp: cannot assign requested address"]);
+    containers.dhow(&["network", "connect", "host", "one"]).fails(&["connected to host network"]);
     containers.dhow(&["run", "--network", "nowhere", "box", "true"]).fails_with(125, &["network nowhere not found"]);
 }
 

@@ -85,7 +85,13 @@ pub(crate) fn check_endpoint(network: &NetworkRow, asked: &EndpointConfig) -> Re
     let invalid = |problem: String| Err(EngineError::Invalid { problem, hint: None });
     let name = &network.name;
     if matches!(config.driver, Driver::Host | Driver::Null) {
-        return invalid(format!("container cannot be connected to network {name} beside others"));
+        return invalid(match config.driver {
+            Driver::Host => {
+                "container cannot be disconnected from host network or connected to host network".to_owned()
+            }
+            _ => "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+                .to_owned(),
+        });
     }
     let wrong =
         |problem: &str| invalid(format!("invalid config for network {name}: invalid endpoint settings:\n{problem}"));

@@ -100,17 +100,22 @@ impl<'p> Packing<'p> {
     }
 
     fn refused(&self, error: NetworkError, wanted: &Candidate, number: u16, was_ours: bool) -> No {
-        if error.errno() != Some(Errno::ADDRINUSE.raw_os_error()) {
-            return No::Failed(self.explain(error.into()));
-        }
         let (address, to) = wanted.ways[0];
-        let message = format!(
-            "failed to bind host port for {}:{to}/{}: address already in use",
-            SocketAddr::new(address, number),
-            wanted.protocol
-        );
-        let error = EngineError::Conflict { message, hint: None };
-        if was_ours { No::Ending(error) } else { No::Taken(error) }
+        let failed = |what: &str, why: &str| EngineError::Conflict {
+            message: format!("failed to bind host port {what}/{}: {why}", wanted.protocol),
+            hint: None,
+        };
+        let from = SocketAddr::new(address, number);
+        match error.errno().map(Errno::from_raw_os_error) {
+            Some(Errno::ADDRINUSE) => {
+                let error = failed(&format!("for {from}:{to}"), "address already in use");
+                if was_ours { No::Ending(error) } else { No::Taken(error) }
+            }
+            Some(Errno::ADDRNOTAVAIL) => {
+                No::Failed(self.explain(failed(&from.to_string(), "cannot assign requested address")))
+            }
+            _ => No::Failed(self.explain(error.into())),
+        }
     }
 
     fn record(

@@ -47,6 +47,14 @@ pub(super) fn all(create: &Create) -> Result<(Namespace, Vec<EndpointConfig>), F
 /// What is no network that somebody has created.
 fn predefined(network: EndpointConfig) -> Result<(Namespace, Vec<EndpointConfig>), Fault> {
     let name = network.network.clone();
+    if !matches!(name.as_str(), "default" | "bridge") {
+        if network.ip.is_some() || network.ip6.is_some() {
+            return whole("user specified IP address is supported on user defined networks only");
+        }
+        if network.mac.is_some() && name.starts_with("container:") {
+            return whole("conflicting options: mac-address and the network mode");
+        }
+    }
     match (name.as_str(), name.strip_prefix("container:")) {
         ("default" | "bridge", _) => {
             let mode = if name == "bridge" { Namespace::Networks } else { Namespace::Default };

@@ -67,6 +67,14 @@ fn what_contradicts_itself() {
             &["--network", "name=a,ip=10.0.0.1", "--ip", "10.0.0.2"],
             "conflicting options: cannot specify both --ip and per-network IPv4 address",
         ),
+        (
+            &["--network", "host", "--ip", "10.0.0.2"],
+            "user specified IP address is supported on user defined networks only",
+        ),
+        (
+            &["--network", "container:c", "--mac-address", "02:42:0a:01:00:09"],
+            "conflicting options: mac-address and the network mode",
+        ),
         (&["--network", "a", "--ip", "fd00::1"], "invalid IPv4 address: fd00::1"),
         (&["--network", "a", "--ip6", "1.2.3.4"], "invalid IPv6 address: 1.2.3.4"),
         (&["--network", "a", "--mac-address", "02:42"], "02:42 is not a valid mac address"),
