@@ -69,7 +69,8 @@ fn a_network_is_what_was_asked_for() {
     assert_eq!(links(), ["lo"]);
     assert!(!table().contains("dh-"), "{}", table());
     store.dhow(&["network", "rm", "lan"]).fails(&["network lan not found"]);
-    store.dhow(&["network", "rm", "-f", "lan"]).ok();
+    let forced = store.dhow(&["network", "rm", "-f", "lan"]).ok();
+    assert_eq!((forced.stdout.as_str(), forced.stderr.as_str()), ("", ""));
     store.dhow(&["network", "inspect", "lan"]).fails(&["network lan not found"]);
     store.assert_sound();
 }
@@ -135,6 +136,7 @@ fn what_makes_no_sense_is_refused_and_makes_nothing() {
         ("-o what=ever x", "invalid option what=ever"),
         ("-o com.docker.network.driver.mtu=40 x", "invalid option com.docker.network.driver.mtu=40"),
         ("-o com.docker.network.bridge.name=a-name-that-is-too-long x", "1 to 15 bytes"),
+        ("-o com.docker.network.bridge.name=lo x", "that is the loopback link"),
         ("-o com.docker.network.bridge.enable_icc=maybe x", "it must be true or false"),
         ("--subnet 127.9.0.0/16 x", "127.0.0.0/8 is for the host itself"),
         ("--subnet 64.0.0.0/2 x", "127.0.0.0/8 is for the host itself"),

@@ -196,9 +196,8 @@ fn check_option(driver: Driver, key: &str, value: &str, ipv6: bool) -> Result<()
         option::MODE if !matches!(value, "bridge" | "private" | "vepa" | "passthru") => {
             wrong("it must be bridge, private, vepa or passthru")
         }
-        option::NAME if value.is_empty() || value.len() > link::NAME_MAX || value == "lo" => {
-            wrong("it must have 1 to 15 bytes")
-        }
+        option::NAME if value.is_empty() || value.len() > link::NAME_MAX => wrong("it must have 1 to 15 bytes"),
+        option::NAME if value == "lo" => wrong("that is the loopback link"),
         option::NAME
         | option::BINDING
         | option::GATEWAY4

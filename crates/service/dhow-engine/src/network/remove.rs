@@ -92,7 +92,7 @@ fn unused(read: &Read<'_>, row: &NetworkRow) -> Result<(), EngineError> {
                 row.name,
                 names(&active)?
             ),
-            hint: Some(format!("stop them, or: dhow network disconnect {} CONTAINER", row.name)),
+            hint: Some(format!("remove them, or: dhow network disconnect {} CONTAINER", row.name)),
         });
     }
     if !idle.is_empty() {

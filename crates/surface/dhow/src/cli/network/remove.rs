@@ -34,9 +34,9 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
             Err(error) => {
                 let failure = Failure::from(error);
                 // With -f one that is not there is as good as removed.
-                let fatal = !(args.force && failure.kind == Some(Kind::NotFound));
-                let failed = failure.report();
-                code = if fatal { failed } else { code };
+                if !(args.force && failure.kind == Some(Kind::NotFound)) {
+                    code = failure.report();
+                }
             }
         }
     }
