@@ -324,6 +324,10 @@ fn with_ipv6() {
     assert!(TcpListener::bind("[::]:8080").is_err(), "it is held all the same");
     let one = ["create", "--network", "six", "-p", "[::1]:8081:80", "box"];
     containers.dhow(&one).fails(&["cannot publish port 80/tcp on [::1]", "127.0.0.1"]);
+    // One that wants no IPv6 of its own gets none.
+    let without = ["--network", "six", "--sysctl", "net.ipv6.conf.all.disable_ipv6=1"];
+    let shown = containers.dhow(&[&["run", "--rm"], &without[..], &["box", "ip", "addr"]].concat()).text();
+    assert!(shown.contains("eth0") && !shown.contains("inet6"), "{shown}");
 }
 
 #[test]

@@ -32,7 +32,16 @@ pub(super) fn lease(engine: &Engine, w: &Write<'_>, row: &ContainerRow, stored: 
     }
     let ports = ports(stored);
     let hostname = stored.config.hostname.as_deref().unwrap_or_default();
-    network::lease(w, &Tenant { row, hostname, ports: &ports })
+    network::lease(w, &Tenant { row, hostname, ports: &ports, ipv6: has_ipv6(stored) })
+}
+
+/// Whether its links may have IPv6 addresses: not where its own kernel parameters turn that off.
+fn has_ipv6(stored: &Stored) -> bool {
+    let is_off = |of: &str| {
+        let value = stored.host.sysctls.get(&format!("net.ipv6.conf.{of}.disable_ipv6"));
+        value.is_some_and(|value| value.trim().parse() == Ok(1))
+    };
+    !is_off("all") && !is_off("default")
 }
 
 /// The ports to publish: those that were asked for, and with `-P` every exposed one that is not among them.
@@ -131,6 +140,7 @@ pub(crate) struct Subject {
     pub(crate) hostname: String,
     /// The ports that it publishes.
     pub(crate) ports: Vec<Publish>,
+    pub(crate) ipv6: bool,
     /// Whether it runs.
     pub(crate) runs: bool,
     _lock: ObjectLock,
@@ -143,9 +153,10 @@ impl Subject {
         let row = again(engine, &row.id)?;
         let stored = Stored::of(&row)?;
         let ports = ports(&stored);
+        let ipv6 = has_ipv6(&stored);
         let hostname = stored.config.hostname.unwrap_or_default();
         let runs = matches!(status(&row), Status::Running | Status::Paused);
-        Ok(Subject { row, mode: stored.host.network, hostname, ports, runs, _lock: lock })
+        Ok(Subject { row, mode: stored.host.network, hostname, ports, ipv6, runs, _lock: lock })
     }
 
     /// Refuses what ended since it was looked at.

@@ -101,7 +101,7 @@ pub(super) fn settle_preferred(
 }
 
 fn lease_one(w: &Write<'_>, subject: &Subject, row: EndpointRow, network: NetworkRow) -> Result<Lease, EngineError> {
-    let tenant = Tenant { row: &subject.row, hostname: &subject.hostname, ports: &[] };
+    let tenant = Tenant { row: &subject.row, hostname: &subject.hostname, ports: &[], ipv6: subject.ipv6 };
     let before = given(w, &subject.row.id)?;
     let prefix = NetworkConfig::of(&network)?.interface_prefix().to_owned();
     let interface = (0..)
@@ -134,7 +134,8 @@ fn publish(w: &Write<'_>, subject: &Subject, lease: &mut Lease) -> Result<(), En
     }
     let held: Vec<_> = rows.into_iter().filter(|row| !row.stale && row.mode == HELD).collect();
     if held.is_empty() {
-        let tenant = Tenant { row: &subject.row, hostname: &subject.hostname, ports: &subject.ports };
+        let tenant =
+            Tenant { row: &subject.row, hostname: &subject.hostname, ports: &subject.ports, ipv6: subject.ipv6 };
         lease.endpoints[0].state.preferred = true;
         lease.ports = lease::publish(w, &tenant, &lease.endpoints, &mut lease.stale)?.ports;
         return Ok(());

@@ -69,6 +69,8 @@ pub(crate) struct Tenant<'t> {
     pub(crate) hostname: &'t str,
     /// The ports to publish, `-P` understood.
     pub(crate) ports: &'t [Publish],
+    /// Whether it gets IPv6 addresses where it did not ask for one.
+    pub(crate) ipv6: bool,
 }
 
 /// Leases all that a container wants, in the transaction that starts it.
@@ -118,6 +120,9 @@ pub(crate) fn one(
             Family::V4 => asked.ip.map(IpAddr::from),
             Family::V6 => asked.ip6.map(IpAddr::from),
         };
+        if family == Family::V6 && wanted.is_none() && !tenant.ipv6 {
+            continue;
+        }
         if let Some(address) = address(w, &row.container, &network, &config, family, wanted, stale)? {
             addresses.push(address);
         }
