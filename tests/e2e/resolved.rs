@@ -199,6 +199,16 @@ fn what_is_nobodys_name_is_asked_outside() {
     });
 }
 
+/// As on a laptop that is off-line: a name that nobody has is not waited for.
+#[test]
+fn where_no_route_leads_to_a_server_nobody_waits_for_it() {
+    let box_ = Containers::new();
+    box_.dhow(&["network", "create", "--ipv6=false", "shop"]).ok();
+    sleeping(&box_, "web", &["--network", "shop", "--dns", "203.0.113.9"]);
+    let said = box_.dhow(&["exec", "web", "busybox", "nslookup", "elsewhere.example"]);
+    assert!(format!("{}{}", said.stdout, said.stderr).contains("SERVFAIL"), "{said}");
+}
+
 #[test]
 fn files_are_dockers_and_belong_to_whoever_changes_them() {
     let box_ = Containers::new();

@@ -23,6 +23,7 @@ pub mod schedule;
 pub mod seccomp;
 pub mod shared;
 pub mod signal;
+pub mod socket;
 pub mod terminal;
 pub mod tree;
 pub mod xtables;

@@ -51,6 +51,14 @@ unsafe extern "C" {
     pub(crate) fn syscall(number: c_long, ...) -> c_long;
     /// fcntl(2), of which the number is another on each architecture.
     pub(crate) fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
+    /// setsockopt(2), which goes through a call of its own or through another's, by architecture.
+    pub(crate) fn setsockopt(
+        fd: c_int,
+        level: c_int,
+        name: c_int,
+        value: *const std::ffi::c_void,
+        length: u32,
+    ) -> c_int;
     /// _exit(2): ends the process without running anything that was left for its end.
     pub(crate) safe fn _exit(status: c_int) -> !;
 }

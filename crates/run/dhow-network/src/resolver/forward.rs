@@ -30,6 +30,8 @@ const FIRST: Duration = Duration::from_millis(1000);
 const SECOND: Duration = Duration::from_millis(2000);
 /// When a query has failed: before the 5 s after which the C libraries ask again.
 pub(super) const DEADLINE: Duration = Duration::from_millis(4500);
+/// How long a server that cannot be reached is not tried: the kernel of a router tells of it only so often.
+pub(super) const UNREACHABLE: Duration = Duration::from_secs(1);
 /// How long a server that did not answer comes last.
 pub(super) const PENALTY: Duration = Duration::from_secs(10);
 
@@ -53,6 +55,8 @@ pub(super) struct Job {
     /// Servers in the order of trial.
     order: Vec<u8>,
     attempt: usize,
+    /// Those of them that nobody reaches, by their places: not asked a second time.
+    unreachable: u32,
     /// An answer that said no more than that its server failed.
     pub(super) poor: Option<Vec<u8>>,
 }
@@ -77,7 +81,7 @@ impl Job {
         let good = servers().filter(|&n| !penalised[usize::from(n)]);
         let order = good.chain(servers().filter(|&n| penalised[usize::from(n)])).collect();
         let stream = matches!(origin, Origin::Stream { .. });
-        Box::new(Job { origin, query, stream, deadline: now + DEADLINE, order, attempt: 0, poor: None })
+        Box::new(Job { origin, query, stream, deadline: now + DEADLINE, order, attempt: 0, unreachable: 0, poor: None })
     }
 
     /// The server to ask now, and until when. None: all had their chances, or it is too late.
@@ -95,6 +99,22 @@ impl Job {
     /// That one has had its chance.
     pub(super) fn next(&mut self) {
         self.attempt += 1;
+        self.pass_over();
+    }
+
+    /// That server has had both its chances: nobody is there, or no route leads there.
+    pub(super) fn rule_out(&mut self, server: usize) {
+        if let Some(place) = self.order.iter().position(|&one| usize::from(one) == server) {
+            self.unreachable |= 1 << place;
+        }
+        self.pass_over();
+    }
+
+    fn pass_over(&mut self) {
+        let count = self.order.len();
+        while self.attempt < 2 * count && self.unreachable >> (self.attempt % count) & 1 == 1 {
+            self.attempt += 1;
+        }
     }
 
     /// What is sent upstream: made anew, so that nothing of the client goes there but its question.
@@ -247,7 +267,8 @@ impl Way {
         let events = if self.stream { epoll::EventFlags::IN | epoll::EventFlags::OUT } else { epoll::EventFlags::IN };
         epoll::add(epoll, &self.fd, epoll::EventData::new_u64(token), events)?;
         if !self.stream {
-            // What came between the port and the server being chosen may be from anybody.
+            // What came between the port and the server being chosen may be from anybody, and be about anything.
+            while is_told(&self.fd) {}
             while rustix::net::recv(&self.fd, &mut [0; 1][..], RecvFlags::DONTWAIT).is_ok() {}
             rustix::net::send(&self.fd, request, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)?;
         }
@@ -268,12 +289,19 @@ impl Way {
         if !stream {
             return match rustix::net::recv(fd.as_fd(), &mut *buffer, RecvFlags::DONTWAIT) {
                 Ok((count, _)) => Progress::Message(buffer[..count].to_vec()),
+                // As long as there is something, the socket counts as ready.
+                Err(Errno::AGAIN) if is_told(fd) => Progress::Failed,
                 Err(Errno::AGAIN | Errno::INTR) => Progress::Waiting,
                 Err(_) => Progress::Failed,
             };
         }
         flight.exchange(fd, epoll, token, buffer)
     }
+}
+
+/// Whether the socket's error queue has told something, which is forgotten.
+fn is_told(fd: &OwnedFd) -> bool {
+    rustix::net::recv(fd, &mut [0; 1][..], RecvFlags::DONTWAIT | RecvFlags::ERRQUEUE).is_ok()
 }
 
 impl Flight {

@@ -5,7 +5,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 /// How often a port is drawn until UDP and TCP both have it.
 const DRAWS: usize = 32;
@@ -69,7 +69,12 @@ impl Sockets {
                     .chain([SocketType::STREAM].repeat(count.stream))
                 {
                     match socket_with(family, kind, FLAGS, None) {
-                        Ok(socket) => made.push(socket),
+                        Ok(socket) => {
+                            if kind == SocketType::DGRAM {
+                                dhow_sys::socket::tell_unreachable(socket.as_fd(), v6)?;
+                            }
+                            made.push(socket);
+                        }
                         Err(Errno::AFNOSUPPORT) => break,
                         Err(error) => return Err(error.into()),
                     }

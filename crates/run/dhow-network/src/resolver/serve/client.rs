@@ -4,7 +4,7 @@ use super::stream::{STREAMS, Stream};
 use super::{Token, World, zones};
 use crate::resolver::answer::{self, Asker, Verdict, judge};
 use crate::resolver::control::Join;
-use crate::resolver::forward::{Job, Origin, PENALTY, Progress, Way, Worth};
+use crate::resolver::forward::{Job, Origin, PENALTY, Progress, UNREACHABLE, Way, Worth};
 use crate::resolver::message::{Query, code};
 use crate::resolver::resolv_conf::{Place, SERVERS_MAX};
 use rustix::event::epoll;
@@ -34,6 +34,8 @@ pub(super) struct Client {
     waiting: VecDeque<Box<Job>>,
     /// Until when each server comes last.
     penalties: [Option<Instant>; SERVERS_MAX],
+    /// Until when a server counts as one that cannot be reached.
+    unreachable: [Option<Instant>; SERVERS_MAX],
     /// Of the last connection.
     serial: u64,
 }
@@ -74,6 +76,7 @@ impl Client {
             ways,
             waiting: VecDeque::new(),
             penalties: [None; SERVERS_MAX],
+            unreachable: [None; SERVERS_MAX],
             serial: 0,
         })
     }
@@ -162,7 +165,13 @@ impl Client {
             .zip(&self.penalties)
             .map(|(_, until)| until.is_some_and(|until| world.now < until))
             .collect();
-        self.start(Job::new(origin, query, &penalised, world.now), world);
+        let mut job = Job::new(origin, query, &penalised, world.now);
+        for (server, until) in self.unreachable.iter().enumerate() {
+            if until.is_some_and(|until| world.now < until) {
+                job.rule_out(server);
+            }
+        }
+        self.start(job, world);
     }
 
     /// A query that is not answered counts no longer in its connection.
@@ -192,7 +201,7 @@ impl Client {
                 Err(back) => {
                     job = back;
                     self.penalise(server, world.now);
-                    job.next();
+                    job.rule_out(server);
                 }
             }
         }
@@ -216,7 +225,7 @@ impl Client {
             let Some(flight) = &way.flight else { return };
             match progress {
                 Progress::Waiting => return,
-                Progress::Failed => return self.disappointed(nth, None, world),
+                Progress::Failed => return self.refused(nth, world),
                 Progress::Message(bytes) => match flight.job.judge(flight.id, &bytes) {
                     // Over a connection nothing else will come.
                     Worth::Nothing if way.stream => return self.disappointed(nth, None, world),
@@ -244,6 +253,16 @@ impl Client {
         let Some(mut flight) = self.ways[nth].rest(&world.epoll) else { return };
         flight.job.stream = true;
         flight.job.poor = flight.job.relay(bytes);
+        self.start(flight.job, world);
+        self.pump(world);
+    }
+
+    /// Another server, please, and this one never again.
+    fn refused(&mut self, nth: usize, world: &mut World) {
+        let Some(mut flight) = self.ways[nth].rest(&world.epoll) else { return };
+        self.penalise(flight.server, world.now);
+        self.unreachable[flight.server] = Some(world.now + UNREACHABLE);
+        flight.job.rule_out(flight.server);
         self.start(flight.job, world);
         self.pump(world);
     }
