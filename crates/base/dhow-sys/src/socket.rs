@@ -28,7 +28,7 @@ mod tests {
 
     #[test]
     fn it_is_an_option_of_its_family() {
-        let [v4, v6] = ["127.0.0.1:0", "[::1]:0"].map(|at| UdpSocket::bind(at));
+        let [v4, v6] = ["127.0.0.1:0", "[::1]:0"].map(UdpSocket::bind);
         let v4 = v4.unwrap();
         tell_unreachable(v4.as_fd(), false).unwrap();
         assert!(tell_unreachable(v4.as_fd(), true).is_err());
