@@ -183,7 +183,8 @@ fn the_lock_of_a_killed_client_goes_with_its_container() {
     client.wait().unwrap();
     assert_eq!(locks(), 1);
     container::remove(&place.engine, &id, true).unwrap();
-    assert_eq!(locks(), 0);
+    // What it had on its network is let go of by somebody else, who holds a lock meanwhile.
+    until("all locks to go", || locks() == 0);
 }
 
 fn groups_go_with_the_last_container() {
