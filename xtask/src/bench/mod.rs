@@ -12,6 +12,7 @@ mod list;
 mod load;
 mod measure;
 mod memory;
+mod network;
 mod report;
 mod run;
 mod runtimes;
@@ -33,6 +34,7 @@ const USAGE: &str = "usage: cargo xtask bench NAME [OPTION...]
   memory    peak memory while images with a layer of 4 GiB, and one of 200,000 files, come in
   start     `dhow --version` and an empty static program
   run       a container, an exec, a long log: dhow, podman, and crun and runc with the same config.json
+  network   the same on networks, with a published port and without
   density   100 idle containers: start, memory of each supervisor, removal; 200, and nothing left
   crash     10,000 random kills
   all       all of them
@@ -93,6 +95,7 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         ("load", load::run),
         ("memory", memory::run),
         ("run", run::run),
+        ("network", network::run),
         ("density", density::run),
         ("crash", crash::run),
     ];
