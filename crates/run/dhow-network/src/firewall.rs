@@ -113,21 +113,18 @@ impl Firewall {
         // A table that is not there cannot be deleted; one that is there can be made all the same.
         transaction.push("name table", table, encode::new_table(table));
         transaction.push("delete table", table, encode::del_table(table));
-        transaction.push("create table", table, encode::new_table(table));
-        for (set, id) in ruleset.sets.iter().zip(1..) {
-            transaction.push("create set", set.name, encode::new_set(table, set, id));
-            for message in encode::elements(kind::NEW_ELEMENT, table, set.name, &set.elements) {
-                transaction.push("add elements to", set.name, message);
-            }
-        }
-        for chain in &ruleset.chains {
-            transaction.push("create chain", chain.name, encode::new_chain(table, chain));
-        }
-        for chain in &ruleset.chains {
-            for rule in &chain.rules {
-                transaction.push("add rule", &rule.to_string(), encode::new_rule(table, chain.name, rule));
-            }
-        }
+        make(&mut transaction, table, ruleset);
+        transaction.commit(&mut self.socket)
+    }
+
+    /// The same where there is no such table, as in a new namespace. The kernel lets go of what is replaced in its own time,
+    /// tens of milliseconds, and whoever closes a socket like ours waits for that.
+    ///
+    /// # Errors
+    /// As [`Firewall::rebuild`].
+    pub fn create(&mut self, ruleset: &Ruleset) -> Result<(), NetworkError> {
+        let mut transaction = Transaction::begin(None);
+        make(&mut transaction, &self.table, ruleset);
         transaction.commit(&mut self.socket)
     }
 
@@ -263,4 +260,23 @@ impl Firewall {
 /// Whether a failure says that something is not there.
 fn is_missing(failure: &Failure) -> bool {
     failure.is(Errno::NOENT)
+}
+
+/// Makes the table and all that is in it.
+fn make(transaction: &mut Transaction, table: &str, ruleset: &Ruleset) {
+    transaction.push("create table", table, encode::new_table(table));
+    for (set, id) in ruleset.sets.iter().zip(1..) {
+        transaction.push("create set", set.name, encode::new_set(table, set, id));
+        for message in encode::elements(kind::NEW_ELEMENT, table, set.name, &set.elements) {
+            transaction.push("add elements to", set.name, message);
+        }
+    }
+    for chain in &ruleset.chains {
+        transaction.push("create chain", chain.name, encode::new_chain(table, chain));
+    }
+    for chain in &ruleset.chains {
+        for rule in &chain.rules {
+            transaction.push("add rule", &rule.to_string(), encode::new_rule(table, chain.name, rule));
+        }
+    }
 }

@@ -110,7 +110,7 @@ fn upstreams(members: &[Member], host: &HostConfig, conf: &ResolvConf) -> Vec<Up
     host.dns.iter().take(dhow_network::resolver::resolv_conf::SERVERS_MAX).map(ask).collect()
 }
 
-/// Makes what a container needs to ask for names in its network namespace, where `lo` is up; nothing where it sees none.
+/// Makes what a container needs to ask for names in its new network namespace, where `lo` is up; nothing where it sees none.
 /// `run_dir` is that of the store. The calling thread is in the host's network namespace.
 ///
 /// # Errors
@@ -118,7 +118,7 @@ fn upstreams(members: &[Member], host: &HostConfig, conf: &ResolvConf) -> Vec<Up
 pub fn ready(run_dir: &Path, asker: &Asker, netns: &Netns) -> Result<Option<Ready>, EngineError> {
     let Some(mut ready) = Ready::begin(run_dir, asker)? else { return Ok(None) };
     let port = ready.listen(netns)?;
-    lead(netns, port)?;
+    Firewall::on(netns.netfilter()?, inside::TABLE).create(&inside::rules(port))?;
     Ok(Some(ready))
 }
 
