@@ -158,13 +158,16 @@ fn ten_mebibytes_reach_a_slow_client_and_the_log() {
 /// As with a pager that shows the first page and then is left alone.
 #[test]
 fn one_who_takes_his_time_gets_all_though_the_end_is_recorded_by_others() {
-    let container = Container::new("pager", "head -c 300000 /dev/zero | tr '\\0' x");
+    // More than a socket holds, in blocks so large that it holds two of them at least. One more is in the supervisor, and the
+    // last in the pipe: so the container can end.
+    let block = "dd if=/dev/zero bs=65536 count=1 status=none; sleep 0.3";
+    let container = Container::new("pager", &[block; 4].join("; "));
     let slow = container.start(ALL);
     until("the command", || container.has_exited_run());
     container.assert_nothing_left();
     let (end, out, _) = attach(slow, b"", false);
     assert!(matches!(end, End::Exited(record) if record.code == Some(0)));
-    assert_eq!(out.len(), 300_000);
+    assert_eq!(out.len(), 4 * 65536);
 }
 
 #[test]
