@@ -37,7 +37,7 @@ mod tests;
 mod watch;
 
 pub(crate) use place::{Identity, identity, without_environment};
-pub(crate) use start::{OOM_SCORE, SOCKET, address, enter_group, listen_as, open_directory};
+pub(crate) use start::{OOM_SCORE, SOCKET, address, admit, enter_group, listen_as, open_directory};
 pub(crate) use watch::is_this;
 
 use crate::wire::{self, Inbox, Message};

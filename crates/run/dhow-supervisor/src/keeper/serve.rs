@@ -4,13 +4,12 @@ use super::networks::Networks;
 use super::succession;
 use super::{Order, Post, SOCKET};
 use crate::plan::Byte;
-use crate::supervise::{Identity, identity};
+use crate::supervise::{Identity, admit, identity};
 use crate::wire::{self, Inbox, Message};
 use dhow_runtime::cgroup::{Cgroup, Hierarchies};
 use dhow_sys::passing;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::SocketFlags;
 use rustix::process::{WaitId, WaitIdOptions};
 use std::fs::File;
 use std::io;
@@ -231,25 +230,20 @@ impl Keeper {
 
     /// Lets in who waits; with `hear`, hears him at once.
     fn accept(&mut self, hear: bool) {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         loop {
-            let socket = match rustix::net::accept_with(&self.listener, flags) {
-                Ok(socket) => socket,
-                Err(Errno::INTR | Errno::CONNABORTED) => continue,
-                Err(Errno::AGAIN) => return,
-                // Who waits goes on waiting.
+            match admit(self.listener.as_fd()) {
+                Ok(Some(socket)) => {
+                    let mut entry = Entry::new(Some(socket));
+                    if hear {
+                        entry.hear(&mut self.pool);
+                    }
+                    self.entries.push(entry);
+                }
+                Ok(None) => return,
                 Err(_) => {
                     self.full_until = Some(Instant::now() + FULL);
                     return;
                 }
-            };
-            let peer = rustix::net::sockopt::socket_peercred(&socket).map(|credentials| credentials.uid);
-            if peer.is_ok_and(|uid| uid == rustix::process::geteuid()) {
-                let mut entry = Entry::new(Some(socket));
-                if hear {
-                    entry.hear(&mut self.pool);
-                }
-                self.entries.push(entry);
             }
         }
     }

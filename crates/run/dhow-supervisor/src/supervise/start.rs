@@ -21,6 +21,7 @@ use dhow_sys::process::ProcessIdentity;
 use dhow_sys::terminal;
 use oci_spec::runtime::{LinuxNamespaceType, LinuxResources};
 use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::pipe::{PipeFlags, pipe_with};
 use std::io;
@@ -372,6 +373,26 @@ pub(super) fn act(lock: &OwnedFd, wait: Wait) -> io::Result<()> {
 
 pub(super) fn listen(run_dir: &Path) -> io::Result<OwnedFd> {
     listen_as(run_dir, SOCKET, 128)
+}
+
+/// The next of those who wait to be let in, of our own user; none: nobody does. The directory keeps others out; this holds
+/// even when somebody opened it up.
+///
+/// # Errors
+/// Of the kernel: no descriptor is left, for one. Who waits goes on waiting.
+pub(crate) fn admit(listener: BorrowedFd<'_>) -> io::Result<Option<OwnedFd>> {
+    loop {
+        let socket = match rustix::net::accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+            Ok(socket) => socket,
+            Err(Errno::INTR | Errno::CONNABORTED) => continue,
+            Err(Errno::AGAIN) => return Ok(None),
+            Err(e) => return Err(e.into()),
+        };
+        let peer = rustix::net::sockopt::socket_peercred(&socket).map(|credentials| credentials.uid);
+        if peer.is_ok_and(|uid| uid == rustix::process::geteuid()) {
+            return Ok(Some(socket));
+        }
+    }
 }
 
 /// A socket of that name, for us alone. Somebody who holds the lock that goes with it calls this, so what is there was

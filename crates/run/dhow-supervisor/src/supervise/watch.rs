@@ -9,6 +9,7 @@ use super::keeping::Keeping;
 use super::place::Place;
 use super::pump::Transit;
 use super::slate::{Life, Slate, Slot};
+use super::start::admit;
 use super::{now, resume};
 use crate::log::{Stream, Writer};
 use crate::plan::{KeeperPlan, LogPlan, Plan, Stdin};
@@ -17,7 +18,6 @@ use dhow_runtime::cgroup::Cgroup;
 use dhow_sys::terminal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::SocketFlags;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::io;
@@ -500,22 +500,14 @@ impl Watch {
     }
 
     pub(super) fn accept(&mut self) {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         loop {
-            let socket = match rustix::net::accept_with(&self.listener, flags) {
-                Ok(socket) => socket,
-                Err(Errno::INTR | Errno::CONNABORTED) => continue,
-                Err(Errno::AGAIN) => return,
-                // No descriptor is left, for one. Who waits goes on waiting.
+            match admit(self.listener.as_fd()) {
+                Ok(Some(socket)) => self.clients.push(Client::new(socket)),
+                Ok(None) => return,
                 Err(_) => {
                     self.full_until = Some(Instant::now() + RETRY);
                     return;
                 }
-            };
-            // The directory keeps others out; this holds even when somebody opened it up.
-            let peer = rustix::net::sockopt::socket_peercred(&socket).map(|credentials| credentials.uid);
-            if peer.is_ok_and(|uid| uid == rustix::process::geteuid()) {
-                self.clients.push(Client::new(socket));
             }
         }
     }
