@@ -13,7 +13,8 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::harness::{Containers, Neighbour, eventually, ip, run};
+use crate::harness::networks::wires;
+use crate::harness::{Containers, Neighbour, eventually, run};
 
 const SLEEP: [&str; 3] = ["box", "sleep", "1000"];
 
@@ -66,11 +67,6 @@ fn processes(box_: &Containers, comm: &str) -> Vec<Pid> {
 
 fn resolvers(box_: &Containers) -> Vec<Pid> {
     processes(box_, "dhow-resolver")
-}
-
-/// The wires to containers.
-fn wires() -> usize {
-    ip(&["-o", "link"]).lines().filter(|line| line.contains(": dv")).count()
 }
 
 #[test]
@@ -154,10 +150,10 @@ fn serve(neighbour: &Neighbour, over: &AtomicBool) {
         while !over.load(Ordering::Relaxed) {
             let Ok((size, from)) = socket.recv_from(&mut bytes) else { continue };
             let mut answer = bytes[..size].to_vec();
-            let kind = &bytes[12..size].iter().position(|byte| *byte == 0).map(|end| bytes[12 + end + 2]);
+            let kind = bytes[12..size].iter().position(|byte| *byte == 0).map(|end| bytes[12 + end + 2]);
             (answer[2], answer[3]) = (0x81, 0x80);
             answer[8..12].fill(0);
-            if *kind == Some(1) {
+            if kind == Some(1) {
                 answer[7] = 1;
                 let end = 12 + bytes[12..size].iter().position(|byte| *byte == 0).unwrap() + 5;
                 answer.truncate(end);
@@ -376,10 +372,6 @@ fn nothing_of_a_container_stays_behind() {
 
 #[test]
 fn a_firewall_that_is_flushed_is_there_again() {
-    if Command::new("nft").arg("-v").output().is_err() {
-        eprintln!("SKIPPED: no nft");
-        return;
-    }
     let box_ = Containers::new();
     sleeping(&box_, "web", &["--network", "bridge", "-p", "18080:80"]);
     let rules = || run(Command::new("nft").args(["list", "ruleset"])).ok().stdout;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::harness::networks::wires;
 use crate::harness::{Containers, Neighbour, Store, eventually, ip, made, path, run};
 
 /// Brings one of the made images into a store; its name.
@@ -189,12 +190,8 @@ fn no_request_fails_while_others_come_and_go() {
         assert!(done.iter().all(Result::is_ok), "{done:?}");
         assert!(others.join().unwrap() > 2, "somebody else has done something meanwhile");
     });
-    let version = run(Command::new("nft").args(["list", "ruleset"])).ok().stdout;
-    assert!(version.contains("tcp . 80 :"), "{version}");
-}
-
-fn wires() -> usize {
-    ip(&["-br", "link"]).lines().filter(|line| line.starts_with("dv")).count()
+    let table = run(Command::new("nft").args(["list", "ruleset"])).ok().stdout;
+    assert!(table.contains("tcp . 80 :"), "{table}");
 }
 
 #[test]

@@ -34,6 +34,11 @@ pub(crate) fn links() -> Vec<String> {
     kernel("link").iter().map(|link| link["ifname"].as_str().unwrap().to_owned()).collect()
 }
 
+/// How many wires lead to containers.
+pub(crate) fn wires() -> usize {
+    links().iter().filter(|name| name.starts_with("dv")).count()
+}
+
 pub(crate) fn table() -> String {
     run(Command::new("nft").args(["list", "ruleset"])).ok().stdout
 }

@@ -3,8 +3,10 @@
 //! Each command is one file, `cli/<noun>/<verb>.rs`, with its arguments and a `run`. Words, output and exit codes are
 //! docker's; what docker prints on an error, dhow follows with the next step.
 
+mod confirm;
 mod container;
 mod failure;
+mod filter;
 mod global;
 mod image;
 mod internal;
@@ -129,8 +131,8 @@ const COMMANDS: &[Command] = &[
     ),
     command(&["image", "tag"], "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", image::tag::run),
     command(&["network", "connect"], "Connect a container to a network", network::connect::run),
-    command(&["network", "disconnect"], "Disconnect a container from a network", network::disconnect::run),
     command(&["network", "create"], "Create a network", network::create::run),
+    command(&["network", "disconnect"], "Disconnect a container from a network", network::disconnect::run),
     command(&["network", "inspect"], "Display detailed information on one or more networks", network::inspect::run),
     command(&["network", "ls"], "List networks", network::list::run),
     command(&["network", "list"], "", network::list::run),

@@ -4,6 +4,7 @@ use super::list::shown_status;
 use super::networks;
 use super::pattern::Pattern;
 use crate::cli::Failure;
+use crate::cli::filter::label;
 use dhow_engine::container::view::Container;
 use dhow_engine::{Engine, container};
 use dhow_network::ports::Exposed;
@@ -66,10 +67,7 @@ impl Filter {
         match key {
             "id" => self.ids.push(pattern()?),
             "name" => self.names.push(pattern()?),
-            "label" => self.labels.push(match value.split_once('=') {
-                Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
-                None => (value.to_owned(), None),
-            }),
+            "label" => self.labels.push(label(value)),
             "status" => self.statuses.push(one_of("state", &STATUSES)?),
             "exited" => self.codes.push(value.parse().map_err(|_| {
                 Failure::error(format!(

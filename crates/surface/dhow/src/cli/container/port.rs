@@ -36,7 +36,7 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     let found: Vec<String> =
         lines.iter().filter(|(target, _)| *target == port).map(|(_, address)| format!("{address}\n")).collect();
     match found.is_empty() {
-        true => Err(Failure::plain(format!("Error: No public port '{port}' published for {name}"))),
+        true => Err(Failure::error(format!("No public port '{port}' published for {name}"))),
         false => parse::print(&found.concat()),
     }
 }
@@ -44,8 +44,7 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
 /// `80` or `80/udp`, as `80/tcp`.
 fn target(text: &str) -> Result<String, Failure> {
     let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let wrong = |what: String| Failure::plain(what);
-    let number: u16 = number.parse().map_err(|_| wrong(format!("invalid port '{text}'")))?;
-    let protocol: Protocol = protocol.parse().map_err(|e| wrong(format!("{e}")))?;
+    let number: u16 = number.parse().map_err(|_| Failure::plain(format!("invalid port '{text}'")))?;
+    let protocol: Protocol = protocol.parse().map_err(|e| Failure::plain(format!("{e}")))?;
     Ok(format!("{number}/{protocol}"))
 }

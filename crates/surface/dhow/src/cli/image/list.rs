@@ -1,6 +1,6 @@
 //! `images`, `image ls`
 
-use crate::cli::moment::moment;
+use crate::cli::filter::{label, until};
 use crate::cli::parse::{self, Count, Shape};
 use crate::cli::{Ended, Failure, Globals, global};
 use crate::output::table::List;
@@ -159,10 +159,6 @@ pub(crate) fn filter(engine: &Engine, texts: &[String], known: &[&str]) -> Resul
 }
 
 fn add(engine: &Engine, filter: &mut ImageFilter, key: &str, value: &str) -> Result<(), Failure> {
-    let label = || match value.split_once('=') {
-        Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
-        None => (value.to_owned(), None),
-    };
     match key {
         "dangling" => {
             filter.dangling = Some(match value.to_lowercase().as_str() {
@@ -171,17 +167,11 @@ fn add(engine: &Engine, filter: &mut ImageFilter, key: &str, value: &str) -> Res
                 _ => return Err(Failure::error(format!("invalid filter 'dangling={value}'"))),
             });
         }
-        "label" => filter.labels.push(label()),
-        "label!" => filter.without_labels.push(label()),
+        "label" => filter.labels.push(label(value)),
+        "label!" => filter.without_labels.push(label(value)),
         "before" => filter.before = Some(engine.image_created(value)?),
         "since" => filter.since = Some(engine.image_created(value)?),
-        "until" => {
-            let until = moment(value, global::now());
-            filter.until = Some(until.ok_or_else(|| {
-                Failure::error(format!("invalid filter 'until={value}'"))
-                    .with_hint("give a duration (24h, 10m30s), an RFC 3339 time or seconds since 1970")
-            })?);
-        }
+        "until" => filter.until = Some(until(value)?),
         _ => filter.references.push(value.to_owned()),
     }
     Ok(())

@@ -1,6 +1,7 @@
 //! `image prune`
 
 use super::list::filter;
+use crate::cli::confirm::confirmed;
 use crate::cli::parse::{self, Count, Shape};
 use crate::cli::{Ended, Failure, Globals};
 use crate::output::units;
@@ -33,7 +34,8 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     // `dangling=false` is another way to ask for all.
     let all = args.all || filter.dangling == Some(false);
     filter.dangling = None;
-    if !args.force && !confirmed(all)? {
+    let what = if all { "all images without at least one container associated to them" } else { "all dangling images" };
+    if !args.force && !confirmed(what)? {
         return Err(Failure::plain("image prune has been cancelled"));
     }
     let pruned = engine.prune_images(&PruneRequest { all, filter })?;
@@ -50,17 +52,4 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
     }
     writeln!(out, "Total reclaimed space: {}", units::human_size(pruned.freed))?;
     Ok(0)
-}
-
-fn confirmed(all: bool) -> Result<bool, Failure> {
-    let what = match all {
-        true => "all images without at least one container associated to them",
-        false => "all dangling images",
-    };
-    let mut out = std::io::stdout().lock();
-    write!(out, "WARNING! This will remove {what}.\nAre you sure you want to continue? [y/N] ")?;
-    out.flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).map_err(|e| Failure::error(format!("cannot read the answer: {e}")))?;
-    Ok(matches!(answer.trim(), "y" | "Y"))
 }

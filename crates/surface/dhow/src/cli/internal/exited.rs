@@ -1,17 +1,17 @@
-//! `internal exited ID`: what a supervisor runs at its end.
+//! `internal exited ID [networks]`: what a supervisor runs at its end.
 
 use crate::cli::{Ended, Failure, Globals, global};
 use dhow_engine::container::{self, NETWORKS};
 use dhow_engine::network;
 use std::ffi::OsString;
 
-/// Records how the container ended, unless somebody has; lets go of its networks, if it was on any; waits and starts it
+/// Records how the container ended, unless somebody has; lets go of its networks, if told to; waits and starts it
 /// again where its policy says so.
 pub(super) fn run(globals: &Globals, rest: &[OsString]) -> Ended {
     let (id, networks) = match rest {
         [id] => (id, false),
         [id, word] if word == NETWORKS => (id, true),
-        _ => return Err(Failure::plain("dhow: internal exited takes one id")),
+        _ => return Err(Failure::plain("dhow: internal exited takes one id, and networks behind it")),
     };
     let id = global::text(id);
     // Closed while it waits, which may be for a minute: nothing is held meanwhile.

@@ -1,7 +1,8 @@
 //! `network ls`
 
-use super::{filters, label, natural};
+use super::{filters, natural};
 use crate::cli::container::pattern::Pattern;
+use crate::cli::filter::label;
 use crate::cli::parse::{self, Count, Shape};
 use crate::cli::{Ended, Failure, Globals};
 use crate::output::table::List;

@@ -47,11 +47,3 @@ fn filters(texts: &[String], known: &[&str]) -> Result<Vec<(String, String)>, Fa
     }
     Ok(filters)
 }
-
-/// The value of a `label` filter: a key, and a value if it matters.
-fn label(value: &str) -> (String, Option<String>) {
-    match value.split_once('=') {
-        Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
-        None => (value.to_owned(), None),
-    }
-}

@@ -1,12 +1,12 @@
 //! `network prune`
 
-use super::{filters, label};
-use crate::cli::moment::moment;
+use super::filters;
+use crate::cli::confirm::confirmed;
+use crate::cli::filter::{label, until};
 use crate::cli::parse::{self, Count, Shape};
-use crate::cli::{Ended, Failure, Globals, global};
+use crate::cli::{Ended, Failure, Globals};
 use dhow_engine::network::{self, NetworkFilter};
 use std::ffi::OsString;
-use std::io::Write;
 
 #[derive(clap::Args)]
 struct Prune {
@@ -29,16 +29,10 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
         match key.as_str() {
             "label" => filter.labels.push(label(&value)),
             "label!" => filter.without_labels.push(label(&value)),
-            _ => {
-                let until = moment(&value, global::now()).ok_or_else(|| {
-                    Failure::error(format!("invalid filter 'until={value}'"))
-                        .with_hint("give a duration (24h, 10m30s), an RFC 3339 time or seconds since 1970")
-                })?;
-                filter.until = Some(until);
-            }
+            _ => filter.until = Some(until(&value)?),
         }
     }
-    if !args.force && !confirmed()? {
+    if !args.force && !confirmed("all custom networks not used by at least one container")? {
         return Err(Failure::plain("network prune has been cancelled"));
     }
     let removed = network::prune(&globals.engine()?, &filter)?;
@@ -46,17 +40,4 @@ pub(crate) fn run(globals: &Globals, words: Vec<OsString>) -> Ended {
         return Ok(0);
     }
     parse::print(&format!("Deleted Networks:\n{}\n\n", removed.join("\n")))
-}
-
-fn confirmed() -> Result<bool, Failure> {
-    let mut out = std::io::stdout().lock();
-    write!(
-        out,
-        "WARNING! This will remove all custom networks not used by at least one container.\n\
-         Are you sure you want to continue? [y/N] "
-    )?;
-    out.flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).map_err(|e| Failure::error(format!("cannot read the answer: {e}")))?;
-    Ok(matches!(answer.trim(), "y" | "Y"))
 }
