@@ -324,6 +324,13 @@ fn with_ipv6() {
     assert!(TcpListener::bind("[::]:8080").is_err(), "it is held all the same");
     let one = ["create", "--network", "six", "-p", "[::1]:8081:80", "box"];
     containers.dhow(&one).fails(&["cannot publish port 80/tcp on [::1]", "127.0.0.1"]);
+    // Off that network, a port that the next one has no address for stays its own.
+    containers.dhow(&["network", "create", "--ipv6=false", "four"]).ok();
+    containers.dhow(&["network", "disconnect", "six", "web"]).ok();
+    containers.dhow(&["network", "connect", "four", "web"]).ok();
+    assert_eq!(containers.dhow(&["port", "web"]).lines(), ["80/tcp -> 0.0.0.0:8080"]);
+    let same = ["run", "-d", "--network", "six", "-p", "[2001:db8::1]:8080:80", "box"];
+    containers.dhow(&same).fails_with(125, &["port is already allocated"]);
     // One that wants no IPv6 of its own gets none.
     let without = ["--network", "six", "--sysctl", "net.ipv6.conf.all.disable_ipv6=1"];
     let shown = containers.dhow(&[&["run", "--rm"], &without[..], &["box", "ip", "addr"]].concat()).text();

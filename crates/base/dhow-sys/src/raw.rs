@@ -59,6 +59,14 @@ unsafe extern "C" {
         value: *const std::ffi::c_void,
         length: u32,
     ) -> c_int;
+    /// getsockopt(2), likewise.
+    pub(crate) fn getsockopt(
+        fd: c_int,
+        level: c_int,
+        name: c_int,
+        value: *mut std::ffi::c_void,
+        length: *mut u32,
+    ) -> c_int;
     /// _exit(2): ends the process without running anything that was left for its end.
     pub(crate) safe fn _exit(status: c_int) -> !;
 }

@@ -3,14 +3,8 @@
 //! What the bytes mean is dhow-network's. See `linux/netfilter_ipv4/ip_tables.h`.
 
 use crate::raw;
-use std::ffi::{c_int, c_void};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
-
-unsafe extern "C" {
-    /// getsockopt(2).
-    fn getsockopt(socket: c_int, level: c_int, name: c_int, value: *mut c_void, length: *mut u32) -> c_int;
-}
 
 /// What can be asked of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +31,8 @@ pub fn ask(socket: BorrowedFd<'_>, is_v6: bool, question: Question, buffer: &mut
     let mut length = u32::try_from(buffer.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: the kernel writes at most `length` bytes to `buffer`, which is that long, and any bytes are fine in there;
     // both outlive the call.
-    let result = unsafe { getsockopt(socket.as_raw_fd(), level, name, buffer.as_mut_ptr().cast(), &raw mut length) };
+    let result =
+        unsafe { raw::getsockopt(socket.as_raw_fd(), level, name, buffer.as_mut_ptr().cast(), &raw mut length) };
     raw::checked(result.into())?;
     Ok(buffer.len().min(length as usize))
 }

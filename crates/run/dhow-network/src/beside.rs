@@ -82,13 +82,8 @@ impl Guest {
     /// The kinds of its packets that have to get through.
     fn ways(&self) -> Vec<Way> {
         match (self.internal, self.unprotected) {
-            (true, _) => {
-                if self.bridged {
-                    vec![Way::Among]
-                } else {
-                    Vec::new()
-                }
-            }
+            (true, _) if self.bridged => vec![Way::Among],
+            (true, _) => Vec::new(),
             (false, true) => vec![Way::Out, Way::Direct, Way::Back],
             (false, false) => vec![Way::Out, Way::Back, Way::Published],
         }
@@ -233,7 +228,7 @@ fn change(socket: &mut Socket, generation: u32, edits: &[Edit]) -> Result<(), Ne
     transaction.commit(socket)
 }
 
-/// Whether news of nf_tables are about others' rules in a way that asks for [`Beside::settle`]: a rule of ours has gone, or
+/// Whether news of nf_tables are about others' rules in a way that asks for [`settle`]: a rule of ours has gone, or
 /// something else drops what is forwarded now, or a place for our rules has been filled anew.
 pub(crate) fn is_stirred(received: &Received<'_>, table: &str) -> bool {
     dump::is_stirred(received, table)

@@ -232,7 +232,7 @@ impl Firewall {
         inspect::has_bridge(&mut self.socket, &self.table, bridge)
     }
 
-    /// The same of any rules of ours.
+    /// What differs from any rules of ours; nothing: they are as they should be.
     ///
     /// # Errors
     /// What the kernel says.
@@ -245,7 +245,7 @@ impl Firewall {
     /// # Errors
     /// What the kernel says.
     pub fn inspect(&mut self, plan: &Plan) -> Result<Vec<Difference>, NetworkError> {
-        inspect::compare(&mut self.socket, &self.table, &plan.ruleset())
+        self.compare(&plan.ruleset())
     }
 
     /// The kernel's count of transactions in this namespace, of whoever.

@@ -21,6 +21,7 @@
 //! It looks after networks, too (`networks.rs`): it follows their resolvers, which it finds by itself, and watches our
 //! firewall table.
 
+mod deaths;
 mod hire;
 mod networks;
 mod serve;
@@ -30,7 +31,7 @@ pub(crate) use hire::reach;
 pub use hire::upgrade;
 
 use crate::plan::{Byte, KeeperPlan, NetworksPlan};
-use crate::supervise::{OOM_SCORE, Talk, enter_group, settle_in, take_standard_input};
+use crate::supervise::{OOM_SCORE, Talk, enter_group, settle_in, take_standard_input, without_environment};
 use crate::wire::{self, Message};
 use dhow_runtime::cgroup::Hierarchies;
 use rustix::fs::Mode;
@@ -39,7 +40,9 @@ use serde::{Deserialize, Serialize};
 use serve::Keeper;
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -118,6 +121,18 @@ struct Post {
 /// The body of `dhow internal keep`, with a socket as its standard input. Returns the exit status of the process.
 pub fn keep() -> u8 {
     u8::from(begin().and_then(|mut keeper| keeper.run()).is_err())
+}
+
+/// This program with these words, its name first: in no directory, without an environment, and with nobody to talk to.
+fn this_program(words: &[OsString]) -> Command {
+    // What we run from is on a read-only mount already.
+    let mut command = Command::new("/proc/self/exe");
+    if let Some((name, arguments)) = words.split_first() {
+        command.arg0(name).args(arguments);
+    }
+    without_environment(&mut command).current_dir("/");
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
 }
 
 /// Nothing of whoever came first is to become of those who come later, as far as it can be left behind; his namespaces

@@ -223,8 +223,8 @@ fn one_of(loaded: Loaded, keys: &[&[u8]], holds: bool) -> Option<Test> {
             Some(if loaded == Loaded::In { Test::In(names?, holds) } else { Test::Out(names?, holds) })
         }
         Loaded::State(_) => {
-            let bits = keys.iter().map(|key| Some(u32::from_ne_bytes((*key).try_into().ok()?)));
-            Some(tracked(bits.sum::<Option<u32>>()?, false, holds))
+            let mut bits = keys.iter().map(|key| Some(u32::from_ne_bytes((*key).try_into().ok()?)));
+            Some(tracked(bits.try_fold(0, |all, one| Some(all | one?))?, false, holds))
         }
         _ => None,
     }

@@ -51,7 +51,7 @@ impl Transaction {
 }
 
 /// The number of the latest transaction.
-pub(crate) fn generation(socket: &mut Socket) -> Result<u32, Failure> {
+pub(super) fn generation(socket: &mut Socket) -> Result<u32, Failure> {
     let mut found = None;
     socket.exchange(Message::new(kind::GET_GENERATION, 0).fixed(&[0; 4]), |received| {
         if received.kind == kind::NEW_GENERATION {

@@ -1,9 +1,9 @@
 //! Reaching the keeper: connecting to it, and starting one where there is none.
 
-use super::{LOCK, Post, SOCKET, VERSION};
+use super::{LOCK, Post, SOCKET, VERSION, this_program};
 use crate::client::{ClientError, Upgraded, ask_to_upgrade};
 use crate::plan::KeeperPlan;
-use crate::supervise::{address, listen_as, open_directory, without_environment};
+use crate::supervise::{address, listen_as, open_directory};
 use crate::wire::Message;
 use dhow_sys::lock::{Locked, Share, Wait};
 use dhow_sys::passing;
@@ -12,9 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// How many connections may wait for a keeper that has not got to them: as many as the kernel allows.
@@ -66,18 +64,7 @@ fn start(plan: &KeeperPlan, group: Option<&Path>, lock: &OwnedFd) -> io::Result<
         Post { version: VERSION, dir: plan.dir.clone(), group: group.map(Path::to_owned), share: plan.share.clone() };
     let post = serde_json::to_vec(&post)?;
     passing::send(ours.as_fd(), &Message::Keep(&post).to_bytes(), &[lock.as_fd(), listener.as_fd()])?;
-    // What we run from is on a read-only mount already.
-    let mut command = Command::new("/proc/self/exe");
-    if let Some((name, arguments)) = plan.keep.split_first() {
-        command.arg0(name).args(arguments);
-    }
-    Ok(without_environment(&mut command)
-        .current_dir("/")
-        .stdin(theirs)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()?
-        .id())
+    Ok(this_program(&plan.keep).stdin(theirs).spawn()?.id())
 }
 
 /// Asks the keeper of this directory (`<run root>/<store id>`) to go on as `program`, as

@@ -10,8 +10,9 @@
 //! here waits. When somebody else takes our table apart, or a resolver was killed that nobody followed, a command is run
 //! that makes anew what the ledger says. A resolver is not trusted: it reads what containers send.
 
+use super::deaths::Deaths;
+use super::this_program;
 use crate::plan::NetworksPlan;
-use crate::supervise::without_environment;
 use dhow_network::firewall;
 use dhow_network::resolver::control::{Begin, Control, Heir, Record};
 use dhow_sys::lock::{Locked, Share, Wait};
@@ -22,9 +23,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const DIRECTORY: &str = "networks";
@@ -32,12 +31,6 @@ const ENDING: &str = ".sock";
 const LOCK: &str = "lock";
 /// How long to wait before somebody is tried again who had no time.
 const AGAIN: Duration = Duration::from_millis(100);
-/// A resolver that dies so often
-const DEATHS: usize = 5;
-/// within so long
-const WITHIN: Duration = Duration::from_secs(10);
-/// is not followed by another for so long.
-const REST: Duration = Duration::from_secs(10);
 /// The table is made anew no more often than this, whoever takes it apart.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Packets of one resolver that are heard before the others have their turn.
@@ -60,7 +53,7 @@ struct Resolver {
     /// The name of its socket.
     name: OsString,
     stage: Stage,
-    deaths: Vec<Instant>,
+    deaths: Deaths,
 }
 
 #[derive(Debug)]
@@ -109,7 +102,7 @@ impl Networks {
         Ok(networks)
     }
 
-    /// Whether there is somebody to follow.
+    /// Whether there is somebody to follow, or a command runs.
     pub(super) fn is_busy(&self) -> bool {
         !self.resolvers.is_empty() || self.reload.running.is_some()
     }
@@ -178,10 +171,9 @@ impl Networks {
             self.reload.wanted = false;
             self.reload.last = Some(Instant::now());
             // Nobody has reaped it yet, so the pid is its own.
-            self.reload.running = start(&self.plan.reload)
-                .and_then(|mut command| {
-                    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
-                })
+            self.reload.running = this_program(&self.plan.reload)
+                .spawn()
+                .ok()
                 .and_then(|child| pidfd_open(rustix::process::Pid::from_child(&child), PidfdFlags::empty()).ok());
         }
     }
@@ -249,7 +241,7 @@ impl Networks {
             // Where nobody listens, one has ended, or was killed while nobody followed it.
             Ok(None) | Err(_) => Stage::Lost,
         };
-        self.resolvers.push(Resolver { name, stage, deaths: Vec::new() });
+        self.resolvers.push(Resolver { name, stage, deaths: Deaths::default() });
     }
 }
 
@@ -286,18 +278,14 @@ impl Resolver {
             Stage::Dead(_) => {}
             _ => return None,
         }
-        let tired = self.deaths.len() >= DEATHS;
-        Some(self.deaths.last().filter(|_| tired).map_or(now, |last| *last + REST))
+        Some(self.deaths.rest().filter(|_| self.deaths.are_many()).unwrap_or(now))
     }
 
     /// Starts another in the place of one that has died.
     fn follow_the_dead(&mut self, words: &[OsString]) {
-        let now = Instant::now();
-        if !matches!(self.stage, Stage::Dead(_)) || self.due(now).is_none_or(|due| due > now) {
+        if !matches!(self.stage, Stage::Dead(_)) || !self.deaths.one_more(Instant::now()) {
             return;
         }
-        self.deaths.retain(|death| now.duration_since(*death) < WITHIN);
-        self.deaths.push(now);
         let Stage::Dead(record) = std::mem::replace(&mut self.stage, Stage::Over) else { return };
         let network = self.name.to_str().and_then(|name| name.strip_suffix(ENDING)).unwrap_or_default();
         self.stage = succeed(words, Begin::of(network), record);
@@ -327,7 +315,7 @@ fn hear_one(control: Control, mut record: Record, handed: Option<Record>) -> Sta
 }
 
 fn succeed(words: &[OsString], begin: Begin, record: Record) -> Stage {
-    let Some(mut command) = start(words) else { return Stage::Over };
+    let mut command = this_program(words);
     let Ok((control, _reaped_with_all_others)) = Control::launch(&mut command) else { return Stage::Dead(record) };
     if rustix::io::ioctl_fionbio(&control, true).is_err() {
         return Stage::Dead(record);
@@ -336,14 +324,6 @@ fn succeed(words: &[OsString], begin: Begin, record: Record) -> Stage {
         Ok(heir) => Stage::Heir { control, heir },
         Err((_, record)) => Stage::Dead(record),
     }
-}
-
-/// This program with these words, its name first.
-fn start(words: &[OsString]) -> Option<Command> {
-    let (name, arguments) = words.split_first()?;
-    let mut command = Command::new("/proc/self/exe");
-    without_environment(&mut command).arg0(name).args(arguments).current_dir("/");
-    Some(command)
 }
 
 fn os(bytes: &[u8]) -> OsString {

@@ -1,5 +1,6 @@
 //! The keeper's loop.
 
+use super::deaths::Deaths;
 use super::networks::Networks;
 use super::succession;
 use super::{Order, Post, SOCKET};
@@ -21,12 +22,6 @@ use std::time::{Duration, Instant};
 const IDLE: Duration = Duration::from_secs(3);
 /// More than the largest message with descriptors: those of two are not taken for those of one.
 const HEARD: usize = 64 * 1024;
-/// A supervisor that dies so often
-const DEATHS: usize = 5;
-/// within so long
-const WITHIN: Duration = Duration::from_secs(10);
-/// is not followed by another for so long.
-const REST: Duration = Duration::from_secs(10);
 /// How long to wait for room.
 const FULL: Duration = Duration::from_secs(1);
 
@@ -43,7 +38,7 @@ pub(super) struct Entry {
     kept: Vec<OwnedFd>,
     /// And what others have, too: it goes behind them.
     shared: Vec<Rc<OwnedFd>>,
-    deaths: Vec<Instant>,
+    deaths: Deaths,
     /// The program that we are to go on as.
     pub(super) upgrade: Option<OwnedFd>,
 }
@@ -73,7 +68,7 @@ pub(super) struct Keeper {
     pub(super) listener: OwnedFd,
     pub(super) entries: Vec<Entry>,
     pool: Pool,
-    /// None: nobody has told us of any.
+    /// None: nobody has told us of any, or they could not be had yet.
     networks: Option<Networks>,
     /// What it shares the lock of a byte of; nothing here depends on it.
     _shared: Option<File>,
@@ -147,12 +142,17 @@ impl Keeper {
             }
             self.look_after_networks();
             self.entries.retain(|entry| entry.connection.is_some() || entry.order.is_some());
-            if !self.entries.is_empty() || self.networks.as_ref().is_some_and(Networks::is_busy) {
+            if !self.is_idle() {
                 self.idle_since = Instant::now();
             } else if self.idle_since.elapsed() >= IDLE && self.is_over()? {
                 return Ok(());
             }
         }
+    }
+
+    /// Whether nothing is kept, and nobody followed.
+    fn is_idle(&self) -> bool {
+        self.entries.is_empty() && !self.networks.as_ref().is_some_and(Networks::is_busy)
     }
 
     /// Begins with it once somebody has said how.
@@ -190,9 +190,8 @@ impl Keeper {
 
     fn wait(&mut self) -> io::Result<()> {
         let due = self.entries.iter().filter_map(Entry::due).min();
-        let idle = self.entries.is_empty().then(|| self.idle_since + IDLE);
+        let idle = self.is_idle().then(|| self.idle_since + IDLE);
         self.full_until = self.full_until.filter(|until| *until > Instant::now());
-        let idle = idle.filter(|_| !self.networks.as_ref().is_some_and(Networks::is_busy));
         let networks = self.networks.as_ref().and_then(Networks::due);
         let timeout = due.into_iter().chain(idle).chain(self.full_until).chain(networks).min().map(|at| {
             let left = at.saturating_duration_since(Instant::now());
@@ -358,18 +357,15 @@ impl Entry {
     /// When somebody is to be started in the place of one who died too often.
     fn due(&self) -> Option<Instant> {
         let dead = self.connection.is_none() && self.order.is_some();
-        dead.then(|| self.deaths.last().map_or_else(Instant::now, |last| *last + REST))
+        dead.then(|| self.deaths.rest().unwrap_or_else(Instant::now))
     }
 
     /// Starts a successor for one who has died.
     fn follow_the_dead(&mut self) {
         let Some(order) = self.order.as_ref().filter(|_| self.connection.is_none()) else { return };
-        let now = Instant::now();
-        self.deaths.retain(|death| now.duration_since(*death) < WITHIN);
-        if self.deaths.len() >= DEATHS && self.deaths.last().is_some_and(|last| now.duration_since(*last) < REST) {
+        if !self.deaths.one_more(Instant::now()) {
             return;
         }
-        self.deaths.push(now);
         // One that cannot be started counts as one that died.
         let descriptors: Vec<BorrowedFd<'_>> = self.kept().collect();
         self.connection = succession::start(order, &descriptors).ok();

@@ -1,7 +1,7 @@
 //! Starting a supervisor in the place of one that died, and another keeper in the place of this one.
 
 use super::serve::{Entry, Keeper};
-use super::{Order, Post};
+use super::{Order, Post, this_program};
 use crate::supervise::{Talk, without_environment};
 use crate::wire::{Message, WIRE};
 use dhow_sys::passing;
@@ -10,7 +10,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 /// Room for all that a keeper tells the next before that is there to hear it: about 2 KiB for each container.
 const ROOM: usize = 256 * 1024 * 1024;
@@ -23,12 +23,8 @@ fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 pub(super) fn start(order: &Order, descriptors: &[BorrowedFd<'_>]) -> io::Result<OwnedFd> {
     let (ours, theirs) = pair()?;
     passing::send(ours.as_fd(), &Message::Succeed { version: WIRE }.to_bytes(), descriptors)?;
-    let mut command = Command::new("/proc/self/exe");
-    if let Some((name, arguments)) = order.supervise.split_first() {
-        command.arg0(name).args(arguments);
-    }
     // Reaped with all others.
-    drop(without_environment(&mut command).stdin(theirs).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
+    drop(this_program(&order.supervise).stdin(theirs).spawn()?);
     rustix::io::ioctl_fionbio(&ours, true)?;
     Ok(ours)
 }

@@ -1,6 +1,7 @@
 //! Who starts a container again that waits for its restart: the last command of its supervisor, `internal exited`, which
 //! sleeps the delay out. If that is killed, whoever next looks at the container, and may change it, sends another such
-//! process: `internal again`. The same if that one is killed in the middle of the start.
+//! process: `internal again`. The same if that one is killed in the middle of the start. So are those sent who record an end
+//! that nobody has recorded (`internal exited`), and who have the kernel forget networks (`internal release`).
 
 use super::NETWORKS;
 use super::exited::{End, record};

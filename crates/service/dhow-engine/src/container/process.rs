@@ -147,10 +147,15 @@ pub(super) fn recorded(engine: &Engine, row: &ContainerRow) -> Result<(), Engine
 }
 
 /// What becomes readable once nobody watches the container any more: neither its supervisor nor one in its place. None when
-/// that is so already.
+/// that is so already, or when nobody can tell.
 pub(super) fn unwatched(run_dir: &Path) -> Result<Option<OwnedFd>, EngineError> {
     let failed = |e: Errno| EngineError::io("watch", run_dir.display(), e.into());
-    let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).map_err(failed)?;
+    let watch = match inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK) {
+        Ok(watch) => watch,
+        // As in `recorded`: then only the end of the process is seen.
+        Err(Errno::MFILE) => return Ok(None),
+        Err(e) => return Err(failed(e)),
+    };
     match inotify::add_watch(&watch, run_dir.join(LOCK), inotify::WatchFlags::CLOSE_WRITE) {
         Ok(_) => Ok(is_supervised(run_dir)?.then_some(watch)),
         Err(Errno::NOENT) => Ok(None),

@@ -40,7 +40,7 @@ pub(super) fn glance(
 /// Of the ledger and the kernel.
 pub fn advice(engine: &Engine, container: &str) -> Result<Vec<Advice>, EngineError> {
     let ports = engine.state.read(|read| read.ports_of_container(container))?;
-    let ports: Vec<_> = ports.into_iter().filter(|row| !row.stale && row.mode == plan::NAT).collect();
+    let ports: Vec<_> = ports.into_iter().filter(super::is_published).collect();
     if ports.is_empty() {
         return Ok(Vec::new());
     }

@@ -129,6 +129,11 @@ pub(super) mod option {
 }
 
 impl NetworkConfig {
+    /// Whether no port of the host can lead to its containers: it is internal, or no bridge.
+    pub(super) fn leads_nowhere(&self) -> bool {
+        self.internal || self.driver != Driver::Bridge
+    }
+
     /// Of a row.
     ///
     /// # Errors
@@ -202,11 +207,17 @@ pub(super) fn dummy_name(id: &str) -> String {
 /// The hardware address of a network's bridge. It tells our bridge from another of the same name, and stays the same
 /// whoever joins: a bridge that was given none takes the lowest of its members.
 pub(super) fn bridge_mac(id: &str) -> Mac {
-    let mut bytes = [0x02, 0, 0, 0, 0, 0];
-    for (byte, at) in bytes[1..].iter_mut().zip((0..).step_by(2)) {
+    let [a, b, c, d, e] = first_bytes(id);
+    Mac([0x02, a, b, c, d, e])
+}
+
+/// The first bytes of an id of hex digits; 0 where it has none.
+pub(super) fn first_bytes(id: &str) -> [u8; 5] {
+    let mut bytes = [0; 5];
+    for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
         *byte = id.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok()).unwrap_or(0);
     }
-    Mac(bytes)
+    bytes
 }
 
 /// As Go's `strconv.ParseBool`.

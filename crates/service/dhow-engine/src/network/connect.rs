@@ -7,12 +7,12 @@
 //!
 //! Connecting again what was left halfway is refused as being there; disconnecting puts it right.
 
-use super::config::{Driver, NetworkConfig};
+use super::config::NetworkConfig;
 use super::disconnect::leads_to;
 use super::endpoint::{self, EndpointState};
 use super::hold::HELD;
 use super::lease::{self, Lease, Leased, Stale, Tenant};
-use super::plan::{self, NAT};
+use super::plan;
 use super::{check_endpoint, find_or_make, new_endpoint, plumb, record, release};
 use crate::container::request::{EndpointConfig, Namespace};
 use crate::container::{Subject, networks_changed};
@@ -129,7 +129,7 @@ fn lease_one(w: &Write<'_>, subject: &Subject, row: EndpointRow, network: Networ
 /// its supervisor; others only stand in the ledger until it is started again, but that nobody has them shows here.
 fn publish(w: &Write<'_>, subject: &Subject, lease: &mut Lease) -> Result<(), EngineError> {
     let rows = w.ports_of_container(&subject.row.id)?;
-    if rows.iter().any(|row| !row.stale && row.mode == NAT) {
+    if rows.iter().any(super::is_published) {
         return Ok(());
     }
     let held: Vec<_> = rows.into_iter().filter(|row| !row.stale && row.mode == HELD).collect();
@@ -142,12 +142,17 @@ fn publish(w: &Write<'_>, subject: &Subject, lease: &mut Lease) -> Result<(), En
     }
     let one = &lease.endpoints[0];
     let Some(row) = w.endpoint(&subject.row.id, &one.network.id)? else { return Ok(()) };
-    let inner = one.config.internal || one.config.driver != Driver::Bridge;
-    for port in held.iter().filter(|_| !inner) {
-        if let Some(now) = leads_to(port, &row, &one.state) {
-            // It is the container's own.
-            w.mark_stale_on(&subject.row.id, &port.network)?;
-            w.insert_port(&now)?;
+    if one.config.leads_nowhere() {
+        return Ok(());
+    }
+    // They are the container's own, and it claims them anew.
+    for port in &held {
+        w.mark_stale_on(&subject.row.id, &port.network)?;
+    }
+    for port in held {
+        let now = leads_to(&port, &row, &one.state).unwrap_or(port);
+        w.insert_port(&now)?;
+        if now.mode != HELD {
             lease.ports.extend(plan::port(&now));
         }
     }

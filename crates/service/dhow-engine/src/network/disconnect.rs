@@ -13,7 +13,6 @@ use super::{lease, plan, plumb, record, release};
 use crate::container::{Subject, networks_changed};
 use crate::{Engine, EngineError};
 use dhow_network::link;
-use dhow_network::netlink::{Protocol, Socket};
 use dhow_network::ports::Port;
 use dhow_network::{Family, NetworkError};
 use dhow_state::{Claim, Durability, EndpointRow, PortRow, Write};
@@ -100,11 +99,7 @@ pub(super) fn leads_to(port: &PortRow, next: &EndpointRow, to: &EndpointState) -
 
 /// The link inside: with it go its addresses and routes, and the host's end.
 fn inside(state: &EndpointState, routes: &[(IpAddr, String)]) -> Result<(), NetworkError> {
-    let mut socket = Socket::open(Protocol::Route).map_err(|source| NetworkError::System {
-        operation: "open",
-        object: "a netlink socket".to_owned(),
-        source,
-    })?;
+    let mut socket = plumb::open_inside()?;
     link::delete(&mut socket, &state.interface)?;
     plumb::set_routes(&mut socket, routes)
 }

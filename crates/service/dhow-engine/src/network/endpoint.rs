@@ -84,14 +84,19 @@ pub(crate) fn check_endpoint(network: &NetworkRow, asked: &EndpointConfig) -> Re
     let config = NetworkConfig::of(network)?;
     let invalid = |problem: String| Err(EngineError::Invalid { problem, hint: None });
     let name = &network.name;
-    if matches!(config.driver, Driver::Host | Driver::Null) {
-        return invalid(match config.driver {
-            Driver::Host => {
-                "container cannot be disconnected from host network or connected to host network".to_owned()
-            }
-            _ => "container cannot be connected to multiple networks with one of the networks in private (none) mode"
-                .to_owned(),
-        });
+    match config.driver {
+        Driver::Bridge | Driver::Macvlan => {}
+        Driver::Host => {
+            return invalid(
+                "container cannot be disconnected from host network or connected to host network".to_owned(),
+            );
+        }
+        Driver::Null => {
+            return invalid(
+                "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+                    .to_owned(),
+            );
+        }
     }
     let wrong =
         |problem: &str| invalid(format!("invalid config for network {name}: invalid endpoint settings:\n{problem}"));
@@ -119,6 +124,5 @@ pub(crate) fn check_endpoint(network: &NetworkRow, asked: &EndpointConfig) -> Re
 
 /// Whether no port of the host can lead to containers of a network: one that is internal, or that is no bridge.
 pub(crate) fn leads_nowhere(network: &NetworkRow) -> Result<bool, EngineError> {
-    let config = NetworkConfig::of(network)?;
-    Ok(config.internal || config.driver != Driver::Bridge)
+    Ok(NetworkConfig::of(network)?.leads_nowhere())
 }

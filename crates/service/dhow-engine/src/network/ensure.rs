@@ -1,7 +1,7 @@
 //! What a network needs on the host: its bridge with the gateways' addresses, kernel settings, rules in our table.
 //!
-//! Looking costs two questions to the kernel when all is there. A bridge is set up as the last step of its making, so one
-//! that is up is whole, whoever was killed meanwhile.
+//! Looking costs few questions to the kernel when all is there: for the bridge, our table, others' chains, and one setting.
+//! A bridge is set up as the last step of its making, so one that is up is whole, whoever was killed meanwhile.
 
 use super::beside;
 use super::config::{Driver, NetworkConfig, bridge_mac, dummy_name};
@@ -16,6 +16,8 @@ use dhow_network::sysctl::{self, Change, Setting};
 use dhow_network::{Family, NetworkError, address};
 use dhow_state::{NetworkRow, ObjectKind, Read};
 use dhow_sys::process::is_alive;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// The host's side of things: sockets to ask and change it by.
 pub(crate) struct Host {
@@ -274,17 +276,15 @@ pub(super) fn is_empty(plan: &Plan) -> bool {
 /// What our table should be.
 pub(super) fn current(engine: &Engine, read: &Read<'_>) -> Result<Plan, EngineError> {
     let ports = read.ports()?;
-    let mut live = Vec::new();
-    for port in &ports {
-        if live.iter().any(|(id, _)| *id == port.container) {
-            continue;
+    let mut live = HashMap::new();
+    for port in ports.iter().filter(|row| super::is_published(row)) {
+        if let Entry::Vacant(slot) = live.entry(port.container.as_str()) {
+            let process = read.container(&port.container)?.and_then(|row| row.state.process);
+            // When in doubt the port stays: who finds out that the container has ended marks it.
+            slot.insert(process.is_some_and(|process| is_alive(&process).unwrap_or(true)));
         }
-        let process = read.container(&port.container)?.and_then(|row| row.state.process);
-        // When in doubt the port stays: who finds out that the container has ended marks it.
-        let lives = process.is_some_and(|process| is_alive(&process).unwrap_or(true));
-        live.push((port.container.clone(), lives));
     }
-    let lives = |id: &str| live.iter().any(|(one, lives)| one == id && *lives);
+    let lives = |id: &str| live.get(id) == Some(&true);
     let plan = plan(engine.state.store_id(), &read.networks()?, &ports, lives)?;
     Ok(Plan { outside: [outside::read(engine, Family::V4)?, outside::read(engine, Family::V6)?], ..plan })
 }

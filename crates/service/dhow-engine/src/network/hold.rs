@@ -88,9 +88,9 @@ impl<'p> Packing<'p> {
         let meets = |row: &PortRow, address| held(row.address).excludes(&held(address));
         let mut sockets = Vec::new();
         for (address, to) in &wanted.ways {
-            let taken = |port| Port::new(wanted.protocol, *address, number, port);
             if known.iter().any(|row| !row.stale && meets(row, *address)) {
-                let port = taken(*to).ok_or_else(|| No::Failed(impossible()))?;
+                let port = Port::new(wanted.protocol, *address, number, *to);
+                let port = port.ok_or_else(|| No::Failed(impossible()))?;
                 return Err(No::Taken(NetworkError::PortTaken { port }.into()));
             }
             let was_ours = known.iter().any(|row| meets(row, *address));
@@ -181,13 +181,9 @@ pub(crate) fn hold_again(engine: &Engine, container: &str) -> Result<Option<Owne
     let failed = |e| EngineError::io("keep", "the sockets of published ports", e);
     let mut parcel = Parcel::new().map_err(failed)?;
     for row in rows {
-        // Somebody has it now, who is not reached by it: the port is in the table.
-        let Some(held) =
-            row.protocol.parse().ok().map(|protocol| Held { protocol, address: row.address, port: row.port })
-        else {
-            continue;
-        };
-        if let Ok(socket) = ports::bind(held) {
+        let Ok(protocol) = row.protocol.parse() else { continue };
+        // Where that fails somebody has it now, who is not reached by it: the port is in the table.
+        if let Ok(socket) = ports::bind(Held { protocol, address: row.address, port: row.port }) {
             parcel.put(socket).map_err(failed)?;
         }
     }

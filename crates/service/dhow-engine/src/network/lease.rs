@@ -237,11 +237,10 @@ pub(super) fn publish(
     leased: &[Leased],
     stale: &mut Stale,
 ) -> Result<Holding, EngineError> {
-    let Some(over) = leased.iter().find(|one| one.state.preferred).filter(|one| one.config.driver == Driver::Bridge)
-    else {
+    let Some(over) = leased.iter().find(|one| one.state.preferred).filter(|one| !one.config.leads_nowhere()) else {
         return Ok(Holding::default());
     };
-    if over.config.internal || tenant.ports.is_empty() {
+    if tenant.ports.is_empty() {
         return Ok(Holding::default());
     }
     let mut packing = hold::Packing::new(w, tenant.row, &over.network)?;

@@ -28,7 +28,7 @@ pub(crate) fn plan(
             all.push(network(row, &config));
         }
     }
-    let live = ports.iter().filter(|row| !row.stale && row.mode == NAT && lives(&row.container));
+    let live = ports.iter().filter(|row| super::is_published(row) && lives(&row.container));
     let table = firewall::table_name(store);
     Ok(Plan { table, networks: all, ports: live.filter_map(port).collect(), outside: Default::default() })
 }

@@ -3,7 +3,7 @@
 //! Works in the calling thread's network namespace, which is the host's, and in the container's. May be repeated for a
 //! container that runs (`network connect`). Undone by [`super::release`], and by the end of the namespace.
 
-use super::config::{Driver, NetworkConfig};
+use super::config::{Driver, NetworkConfig, option};
 use super::ensure::{Host, Ready, ensure, set_options};
 use super::lease::{Lease, Leased};
 use super::release;
@@ -61,7 +61,7 @@ fn wire(host: &mut Socket, one: &Leased, ready: &Ready, netns: &Netns) -> Result
 }
 
 fn macvlan_mode(config: &NetworkConfig) -> MacvlanMode {
-    match config.options.get("macvlan_mode").map(String::as_str) {
+    match config.options.get(option::MODE).map(String::as_str) {
         Some("private") => MacvlanMode::Private,
         Some("vepa") => MacvlanMode::Vepa,
         Some("passthru") => MacvlanMode::Passthru,
@@ -69,13 +69,18 @@ fn macvlan_mode(config: &NetworkConfig) -> MacvlanMode {
     }
 }
 
-/// What is done in the container's namespace, by a thread that is in there.
-fn inside(lease: &Lease) -> Result<(), NetworkError> {
-    let mut socket = Socket::open(Protocol::Route).map_err(|source| NetworkError::System {
+/// A socket for links and routes, in the namespace of the calling thread.
+pub(super) fn open_inside() -> Result<Socket, NetworkError> {
+    Socket::open(Protocol::Route).map_err(|source| NetworkError::System {
         operation: "open",
         object: "a netlink socket".to_owned(),
         source,
-    })?;
+    })
+}
+
+/// What is done in the container's namespace, by a thread that is in there.
+fn inside(lease: &Lease) -> Result<(), NetworkError> {
+    let mut socket = open_inside()?;
     link::set_up(&mut socket, "lo")?;
     for one in &lease.endpoints {
         let state = &one.state;

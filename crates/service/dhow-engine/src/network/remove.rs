@@ -85,25 +85,13 @@ fn unused(read: &Read<'_>, row: &NetworkRow) -> Result<(), EngineError> {
         }
         Ok::<_, EngineError>(names.join(", "))
     };
-    if !active.is_empty() {
-        return Err(EngineError::Conflict {
-            message: format!(
-                "error while removing network: network {} has active endpoints ({})",
-                row.name,
-                names(&active)?
-            ),
-            hint: Some(format!("remove them, or: dhow network disconnect {} CONTAINER", row.name)),
-        });
-    }
-    if !idle.is_empty() {
-        return Err(EngineError::Conflict {
-            message: format!(
-                "error while removing network: network {} is needed by containers that do not run ({})",
-                row.name,
-                names(&idle)?
-            ),
-            hint: Some(format!("remove them, or: dhow network disconnect {} CONTAINER", row.name)),
-        });
+    for (found, why) in [(active, "has active endpoints"), (idle, "is needed by containers that do not run")] {
+        if !found.is_empty() {
+            return Err(EngineError::Conflict {
+                message: format!("error while removing network: network {} {why} ({})", row.name, names(&found)?),
+                hint: Some(format!("remove them, or: dhow network disconnect {} CONTAINER", row.name)),
+            });
+        }
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Which subnets are in use on the host, and which one a new network gets.
 
-use super::config::NetworkConfig;
+use super::config::{NetworkConfig, first_bytes};
 use crate::EngineError;
 use dhow_network::ipam::{self, Base, IpamError};
 use dhow_network::netlink::{Protocol, Socket};
@@ -30,17 +30,9 @@ pub(super) fn of_host(socket: &mut Socket) -> Result<Vec<Subnet>, NetworkError> 
 pub(super) fn bases(store: &str, family: Family) -> Vec<Base> {
     match family {
         Family::V4 => ipam::default_pools(),
-        Family::V6 => vec![ipam::local_pool(local(store))],
+        // The store's own 40 bits of a prefix (RFC 4193): of its id, which is random.
+        Family::V6 => vec![ipam::local_pool(first_bytes(store))],
     }
-}
-
-/// The store's own 40 bits of an IPv6 prefix (RFC 4193): of its id, which is random.
-fn local(store: &str) -> [u8; 5] {
-    let mut bytes = [0; 5];
-    for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
-        *byte = store.get(at..at + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok()).unwrap_or(0);
-    }
-    bytes
 }
 
 /// Refuses a subnet for a bridge in which the host already has an address: it would not reach its neighbours any more.

@@ -50,7 +50,7 @@ impl Client {
         let mut left = descriptors.into_iter();
         let process = if join.process { left.next_back() } else { None };
         if let Some(process) = &process {
-            let token = epoll::EventData::new_u64(Token::Process(slot, nth & 0xffff_ffff).number());
+            let token = epoll::EventData::new_u64(Token::Process(slot, nth).number());
             epoll::add(epoll, process, token, epoll::EventFlags::IN)?;
         }
         let mut listeners = Vec::new();
@@ -69,7 +69,7 @@ impl Client {
         Ok(Client {
             join,
             slot,
-            nth: nth & 0xffff_ffff,
+            nth,
             listeners,
             process,
             streams: Vec::new(),

@@ -197,7 +197,8 @@ impl Resolver {
                 self.clients.len() - 1
             })
         });
-        self.joined = self.joined.wrapping_add(1);
+        // As far as a token has room for it.
+        self.joined = self.joined.wrapping_add(1) & 0xffff_ffff;
         let place = (slot, self.joined);
         let client = Client::new(join, place, descriptors, &self.world.epoll).map_err(|error| error.to_string())?;
         if let Some(mut old) = self.clients[slot].replace(client) {
